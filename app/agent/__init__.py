@@ -1,0 +1,1 @@
+"""The workspace agent: loop, tools, permissions, sandbox, undo. Knows no widget."""

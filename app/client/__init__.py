@@ -1,0 +1,1 @@
+"""Async client of any engine, and the supervisor of ours."""

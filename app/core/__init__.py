@@ -1,0 +1,1 @@
+"""Values and rules shared by every part; standard library only."""

@@ -1,0 +1,1 @@
+"""The engine process: the only package that imports llama_cpp; never imports Qt."""

@@ -1,0 +1,1 @@
+"""The HTTP surface of the engine, one file per wire format."""

@@ -1,0 +1,1 @@
+"""Hardware, catalogue, GGUF headers, fit, downloads and the store of installed models."""

@@ -1,0 +1,1 @@
+"""One conversation or one agent run: ties client, agent and storage; knows no widget."""

@@ -1,0 +1,1 @@
+"""SQLite: chats, messages, settings that belong to a chat; migrations."""
