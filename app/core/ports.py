@@ -61,3 +61,50 @@ class ChatEngine(Protocol):
     async def context_tokens(self, model: str) -> int | None:
         """The real context length of a model as loaded; None where the engine cannot tell."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """What identifies one agent run; `started_at` is seconds since the epoch."""
+
+    run_id: str
+    workspace: str
+    model: str
+    mode: str
+    task: str
+    started_at: float
+
+
+class RunRecords(Protocol):
+    """Where agent runs are written down as they happen, so that a crash loses nothing.
+
+    An entry is a plain JSON object with a `kind`; the agent alone knows the kinds
+    (`app.agent.record`). Entries of a run keep their order.
+    """
+
+    async def begin(self, head: RunHead) -> None:
+        """Notes a new run; a run_id is never used twice."""
+        ...
+
+    async def append(self, run_id: str, entry: Mapping[str, Any]) -> None:
+        """Adds one entry; on the disk when this returns.
+
+        Raises: `app.core.errors.StorageError`.
+        """
+        ...
+
+    async def end(self, run_id: str, status: str) -> None:
+        """Marks the run as over: "done", "stopped" or "failed"."""
+        ...
+
+    async def head(self, run_id: str) -> RunHead | None:
+        """The run's head; None for an unknown id."""
+        ...
+
+    async def entries(self, run_id: str) -> list[dict[str, Any]]:
+        """All entries in order; empty for an unknown id."""
+        ...
+
+    async def unfinished(self, workspace: str) -> list[RunHead]:
+        """Runs in this folder that never ended, newest first."""
+        ...
