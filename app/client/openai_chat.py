@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,7 +59,7 @@ class OpenAIChatEngine:
         """Closes the connections; running streams end with EngineUnreachable."""
         await self._http.aclose()
 
-    async def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
+    async def stream(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         """One answer; see `app.core.ports.ChatEngine`."""
         body = request_to_wire(request, progress=self._own)
         reader = TurnReader()

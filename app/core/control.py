@@ -171,7 +171,8 @@ class EngineBoot(_Wire):
     """What the parent writes as one JSON line to the engine's stdin; EOF there ends the engine.
 
     The token never appears in argv. `user_keys` open /v1 only while `share` is on. `model_paths`
-    are the models that may be loaded on demand by name: id → LoadSpec as JSON.
+    are the models that may be loaded on demand by name: id → LoadSpec as JSON. `any_user_key`
+    accepts every non-empty user key: `garret serve` without `--api-key`, on loopback only.
     """
 
     token: str
@@ -179,6 +180,7 @@ class EngineBoot(_Wire):
     port: int = 0
     share: bool = False
     user_keys: tuple[str, ...] = ()
+    any_user_key: bool = False
     allowed_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     prefix_cache_dir: str = ""

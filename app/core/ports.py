@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -43,8 +43,8 @@ class TurnRequest:
 class ChatEngine(Protocol):
     """Any engine that answers: ours, Ollama, llama-server, vLLM, SGLang."""
 
-    def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
-        """One answer. Closing the iterator cancels the generation.
+    def stream(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+        """One answer. Closing the generator (contextlib.aclosing) cancels the generation.
 
         Raises: `app.core.errors.GarretError` for everything the user can act on.
         """

@@ -1,0 +1,252 @@
+"""One engine process: started with its secrets on a pipe, watched by one thread, never orphaned.
+
+The engine ends at end-of-file on its stdin, so it cannot outlive this process however this one
+dies. `subprocess` and a thread are used rather than asyncio's own because child watching differs
+between the Qt loop and plain asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from app.core.control import EngineBoot, EngineReady
+from app.core.errors import EngineDied, EngineNotInstalled
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 3.0
+_MAX_LOG_BYTES = 4 * 1024 * 1024
+# Ours or the bundle's, or doors for foreign libraries; the engine gets none of them.
+_SCRUBBED = (
+    "GGML_BACKEND_PATH",
+    "LLAMA_CPP_LIB_PATH",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "PYTHONSTARTUP",
+)
+
+
+def engine_command() -> list[str]:
+    """How to start the engine from this installation, frozen or not."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "_engine"]
+    return [sys.executable, "-m", "app.engine"]
+
+
+def engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The parent's environment less secrets and library paths."""
+    kept = {
+        key: value
+        for key, value in environ.items()
+        if key not in _SCRUBBED and not key.endswith("_API_KEY")
+    }
+    kept["GGML_NO_BACKTRACE"] = "1"
+    kept["PYTHONUNBUFFERED"] = "1"
+    kept["PYTHONSAFEPATH"] = "1"  # `-m` would put the working directory on the path
+    kept["PYTHONPATH"] = str(_app_root())
+    return kept
+
+
+class EngineProcess:
+    """A started engine. Create with `start`."""
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        ready: EngineReady,
+        exited: asyncio.Event,
+        log_path: Path,
+    ) -> None:
+        self._popen = popen
+        self._exited = exited
+        self._log_path = log_path
+        self.ready = ready
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def base_url(self) -> str:
+        host = f"[{self.ready.host}]" if ":" in self.ready.host else self.ready.host
+        return f"http://{host}:{self.ready.port}"
+
+    @classmethod
+    async def start(
+        cls,
+        boot: EngineBoot,
+        log_path: Path,
+        *,
+        command: Sequence[str] | None = None,
+        timeout_s: float = READY_TIMEOUT_S,
+    ) -> EngineProcess:
+        """Starts the engine and waits until its socket listens.
+
+        Raises:
+            EngineNotInstalled: llama-cpp-python does not import.
+            EngineDied: it ended, or was not ready within `timeout_s`.
+        """
+        loop = asyncio.get_running_loop()
+        exited, first_line = asyncio.Event(), loop.create_future()
+        popen = _spawn(list(command or engine_command()), log_path)
+        watcher = threading.Thread(
+            target=_watch,
+            args=(popen, _poster(loop), first_line, exited),
+            name="engine-watch",
+            daemon=True,
+        )
+        watcher.start()
+        try:
+            assert popen.stdin is not None
+            popen.stdin.write(json.dumps(boot.to_json()).encode() + b"\n")
+            popen.stdin.flush()
+            line = await asyncio.wait_for(asyncio.shield(first_line), timeout_s)
+        except (BrokenPipeError, TimeoutError):
+            line = b""
+        except BaseException:
+            _kill(popen)
+            raise
+        try:
+            ready = EngineReady.from_json(json.loads(line))
+        except (ValueError, TypeError):
+            _kill(popen)
+            await exited.wait()
+            raise death_error(popen.returncode, log_tail(log_path)) from None
+        return cls(popen, ready, exited, log_path)
+
+    async def wait(self) -> int:
+        """Waits for the end of the process; its exit code, negative for a signal."""
+        await self._exited.wait()
+        return self._popen.returncode
+
+    def death(self) -> EngineDied | EngineNotInstalled:
+        """Why it ended, once it has."""
+        return death_error(self._popen.returncode, log_tail(self._log_path))
+
+    async def stop(self) -> None:
+        """Asks it to end by closing its stdin, then kills it."""
+        if self._popen.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._popen.stdin.close()
+        try:
+            await asyncio.wait_for(self._exited.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            _kill(self._popen)
+            await self._exited.wait()
+
+
+def log_tail(path: Path, limit_bytes: int = 8192) -> str:
+    """The end of the engine's log; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - limit_bytes))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def death_error(returncode: int | None, tail: str) -> EngineDied | EngineNotInstalled:
+    """One sentence for an exit code and the end of the log."""
+    facts = {"returncode": returncode, "log_tail": tail[-2000:]}
+    if "No module named 'llama_cpp'" in tail or "Failed to load shared library" in tail:
+        return EngineNotInstalled(
+            "The engine (llama-cpp-python) is not installed or does not load.",
+            "Run python3 scripts/run.py again to install it.",
+            **facts,
+        )
+    if returncode == -getattr(signal, "SIGKILL", 9):
+        return EngineDied(
+            "The engine was stopped by the system, most likely because memory ran out.",
+            "Close other programs, or choose a smaller model or context.",
+            reason="killed",
+            **facts,
+        )
+    memory = ("out of memory", "failed to allocate", "bad_alloc", "OutOfMemory", "MemoryError")
+    if any(word in tail for word in memory):
+        return EngineDied(
+            "The engine ran out of memory.",
+            "Choose a smaller model or a smaller context.",
+            reason="memory",
+            **facts,
+        )
+    return EngineDied(
+        "The engine stopped unexpectedly.",
+        "It is started again by itself; if it keeps happening, choose another model.",
+        reason="crash",
+        **facts,
+    )
+
+
+def _spawn(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
+    """Takes a few milliseconds. On the loop's own thread on purpose: Linux ends the engine when
+    the *thread* that started it ends."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with _open_log(log_path) as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # The app's own folder: ggml also looks for libraries in the working directory.
+            cwd=_app_root(),
+            env=engine_environment(os.environ),
+            close_fds=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=sys.platform != "win32",
+        )
+
+
+def _app_root() -> Path:
+    return Path(__file__).resolve().parents[2]
+
+
+_Poster = Callable[[Callable[[], object]], None]
+
+
+def _poster(loop: asyncio.AbstractEventLoop) -> _Poster:
+    def post(callback: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            loop.call_soon_threadsafe(callback)
+
+    return post
+
+
+def _watch(
+    popen: subprocess.Popen[bytes],
+    post: _Poster,
+    first_line: asyncio.Future[bytes],
+    exited: asyncio.Event,
+) -> None:
+    assert popen.stdout is not None
+    line = popen.stdout.readline(65536)
+    post(lambda: None if first_line.done() else first_line.set_result(line))
+    while popen.stdout.read(65536):
+        pass  # nothing more is expected; the pipe must not fill up
+    popen.wait()
+    popen.stdout.close()
+    if popen.stdin is not None:
+        with contextlib.suppress(OSError):
+            popen.stdin.close()
+    post(exited.set)
+
+
+def _kill(popen: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        popen.kill()
+
+
+def _open_log(path: Path) -> BinaryIO:
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > _MAX_LOG_BYTES:
+            path.replace(path.with_suffix(".old.log"))
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
