@@ -137,9 +137,7 @@ class EngineSupervisor:
             self._load_task.cancel()
             with contextlib.suppress(asyncio.CancelledError, GarretError):
                 await self._load_task
-        self._spec = spec
-        self._load_task = asyncio.create_task(self._load(spec), name="engine-load")
-        return await asyncio.shield(self._load_task)
+        return await asyncio.shield(self._begin_load(spec))
 
     async def cancel_load(self) -> None:
         """Stops a running load; nothing is loaded then."""
@@ -226,8 +224,7 @@ class EngineSupervisor:
                 self._spec = None
                 self._show(phase="idle", error=_load_death(error, culprit))
             elif self._spec is not None:
-                self._load_task = asyncio.create_task(self._load(self._spec), name="engine-load")
-                self._load_task.add_done_callback(_retrieve)
+                self._begin_load(self._spec).add_done_callback(_retrieve)
 
     async def _settle_load(self, error: GarretError) -> None:
         task = self._load_task
@@ -253,8 +250,14 @@ class EngineSupervisor:
                 continue
             return True
 
-    async def _load(self, spec: LoadSpec) -> ModelInfo:
+    def _begin_load(self, spec: LoadSpec) -> asyncio.Task[ModelInfo]:
+        # Shown before the task runs: who waits in until_ready must not see "idle" in between.
+        self._spec = spec
         self._show(phase="loading", loading_id=spec.model_id, load_fraction=0.0, model=None)
+        self._load_task = asyncio.create_task(self._load(spec), name="engine-load")
+        return self._load_task
+
+    async def _load(self, spec: LoadSpec) -> ModelInfo:
         try:
             if self._control is None:
                 raise EngineUnreachable("The engine is not running.", "Start it again.")
