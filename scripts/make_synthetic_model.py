@@ -1,4 +1,4 @@
-"""Writes a small GGUF with the qwen3next architecture (Qwen3-Coder-Next's shape) and random weights.
+"""Writes a small qwen3next GGUF (Qwen3-Coder-Next's architecture) with random weights.
 
 The weights mean nothing; the layers, memory behaviour, tokenizer and template are real, so the
 headline architecture is under test before anyone has its weights. The same preset and seed give
@@ -64,7 +64,7 @@ CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>", 
 TEXT_TOKENS = ("<tool_call>", "</tool_call>", "<think>", "</think>")
 
 # Enough English and code for prompts to come out as words rather than bytes.
-_WORDS = """
+_WORD_TEXT = """
 the of and to in is that for it was on are as with his they at be this from have or by one had not
 but what all were when we there can an your which their said if do will each about how up out them
 then she many some so these would other into has more her two like him see time could no make than
@@ -74,19 +74,20 @@ man too any day same right look think also around another came come work three w
 does part even place well such here take why things help put years different away again off went
 old number great tell men say small every found still between name should home big give air line
 set own under read last never us left end along while might next sound below saw something thought
-both few those always looked show large often together asked house world going want school important
-until form food keep children feet land side without boy once animals life enough took sometimes four
-head above kind began almost live page got earth need far hand high year mother light parts country
-father let night following picture being study second eyes soon times story boys since white days
-ever paper hard near sentence better best across during today others however sure means knew try told
-young miles sun ways thing whole hear example heard several change answer room sea against top turned
-learn point city play toward five using himself usually money seen car morning body upon family later
-turn move face door cut done group true leave red friends plan agent user system assistant tool
-import return class def self print function const let var async await yield lambda except raise
-while break continue pass global True False None string integer boolean object array required type
-description parameters properties name arguments result error value index length file path directory
-command test build run code python javascript json list dict tuple range open close append
-""".split()
+both few those always looked show large often together asked house world going want school
+important until form food keep children feet land side without boy once animals life enough took
+sometimes four head above kind began almost live page got earth need far hand high year mother
+light parts country father let night following picture being study second eyes soon times story
+boys since white days ever paper hard near sentence better best across during today others however
+sure means knew try told young miles sun ways thing whole hear example heard several change answer
+room sea against top turned learn point city play toward five using himself usually money seen car
+morning body upon family later turn move face door cut done group true leave red friends plan
+agent user system assistant tool import return class def self print function const let var async
+await yield lambda except raise while break continue pass global True False None string integer
+boolean object array required type description parameters properties name arguments result error
+value index length file path directory command test build run code python javascript json list
+dict tuple range open close append
+"""
 
 # Same wire format as Qwen3-Coder-Next (ChatML turns, XML tool calls), written for this model.
 CHAT_TEMPLATE = """\
@@ -175,7 +176,7 @@ def vocabulary(n_vocab: int) -> tuple[list[str], list[int], list[str]]:
     run = "Ġ"
     for _ in range(6):  # 64 spaces in one token: longer than 32 bytes, as Qwen's vocabulary has
         run = merge(run, run)
-    for word in _WORDS:
+    for word in _WORD_TEXT.split():
         piece = "Ġ"
         for letter in word:
             if room <= 0 and piece + letter not in known:
