@@ -64,11 +64,11 @@ class EngineProcess:
         popen: subprocess.Popen[bytes],
         ready: EngineReady,
         exited: asyncio.Event,
-        log_path: Path,
+        read_log: Callable[[], str],
     ) -> None:
         self._popen = popen
         self._exited = exited
-        self._log_path = log_path
+        self._read_log = read_log
         self.ready = ready
 
     @property
@@ -97,7 +97,12 @@ class EngineProcess:
         """
         loop = asyncio.get_running_loop()
         exited, first_line = asyncio.Event(), loop.create_future()
+        log_start = _log_size(log_path)
         popen = _spawn(list(command or engine_command()), log_path)
+
+        def read_log() -> str:
+            return log_tail(log_path, log_start)
+
         watcher = threading.Thread(
             target=_watch,
             args=(popen, _poster(loop), first_line, exited),
@@ -120,8 +125,8 @@ class EngineProcess:
         except (ValueError, TypeError):
             _kill(popen)
             await exited.wait()
-            raise death_error(popen.returncode, log_tail(log_path)) from None
-        return cls(popen, ready, exited, log_path)
+            raise death_error(popen.returncode, read_log()) from None
+        return cls(popen, ready, exited, read_log)
 
     async def wait(self) -> int:
         """Waits for the end of the process; its exit code, negative for a signal."""
@@ -130,7 +135,7 @@ class EngineProcess:
 
     def death(self) -> EngineDied | EngineNotInstalled:
         """Why it ended, once it has."""
-        return death_error(self._popen.returncode, log_tail(self._log_path))
+        return death_error(self._popen.returncode, self._read_log())
 
     async def stop(self) -> None:
         """Asks it to end by closing its stdin, then kills it."""
@@ -144,12 +149,12 @@ class EngineProcess:
             await self._exited.wait()
 
 
-def log_tail(path: Path, limit_bytes: int = 8192) -> str:
-    """The end of the engine's log; empty when there is none."""
+def log_tail(path: Path, start: int = 0, limit_bytes: int = 8192) -> str:
+    """The end of the engine's log, nothing from before `start`; empty when there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - limit_bytes))
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(min(start, size), size - limit_bytes))
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
@@ -162,6 +167,13 @@ def death_error(returncode: int | None, tail: str) -> EngineDied | EngineNotInst
         return EngineNotInstalled(
             "The engine (llama-cpp-python) is not installed or does not load.",
             "Run python3 scripts/run.py again to install it.",
+            **facts,
+        )
+    if "address already in use" in tail.lower():
+        return EngineDied(
+            "Another program already uses the endpoint's port.",
+            "Choose another port with --port or in Settings, or stop the other program.",
+            reason="port",
             **facts,
         )
     if returncode == -getattr(signal, "SIGKILL", 9):
@@ -245,8 +257,15 @@ def _kill(popen: subprocess.Popen[bytes]) -> None:
         popen.kill()
 
 
-def _open_log(path: Path) -> BinaryIO:
+def _log_size(path: Path) -> int:
+    """Bytes already in the log; an over-long one is put aside first."""
     with contextlib.suppress(OSError):
-        if path.stat().st_size > _MAX_LOG_BYTES:
-            path.replace(path.with_suffix(".old.log"))
+        size = path.stat().st_size
+        if size <= _MAX_LOG_BYTES:
+            return size
+        path.replace(path.with_suffix(".old.log"))
+    return 0
+
+
+def _open_log(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
