@@ -20,7 +20,8 @@ GarretError
 │   ├── NotEnoughDisk
 │   └── VerificationFailed
 ├── StorageError
-│   └── StorageFull
+│   ├── StorageFull
+│   └── StorageDamaged          the database file is corrupt
 ├── WorkspaceError              outside the folder, not readable, refused by a rule
 └── SettingError                an unknown key or a value out of bounds
 
@@ -180,6 +181,12 @@ class StorageFull(StorageError):
     """The disk is full; nothing already stored is lost."""
 
     code = "storage_full"
+
+
+class StorageDamaged(StorageError):
+    """The database file is corrupt; facts hold `path`."""
+
+    code = "storage_damaged"
 
 
 class WorkspaceError(GarretError):

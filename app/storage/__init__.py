@@ -1,1 +1,1 @@
-"""SQLite: chats, messages, settings that belong to a chat; migrations."""
+"""SQLite: chats, messages, search, prompts, agent runs; backups, export and import."""

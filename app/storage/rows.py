@@ -1,0 +1,54 @@
+"""Rows to values and back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.core.messages import Message, Part, TextPart, part_from_json, part_to_json
+from app.storage.values import AnswerDetails, Chat, StoredMessage
+
+_CHAT_FLAGS = ("title_is_custom", "pinned", "archived")
+
+
+def parts_to_text(parts: Iterable[Part]) -> str:
+    """The stored JSON of a message's parts."""
+    return json.dumps([part_to_json(part) for part in parts], ensure_ascii=False)
+
+
+def parts_from_text(text: str) -> tuple[Part, ...]:
+    """The parts behind their JSON; a kind this version does not know is shown as it is stored."""
+    found: list[Part] = []
+    for item in json.loads(text):
+        try:
+            found.append(part_from_json(item))
+        except ValueError:
+            found.append(TextPart(json.dumps(item, ensure_ascii=False)))
+    return tuple(found)
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def chat_from_row(row: sqlite3.Row) -> Chat:
+    values = {key: row[key] for key in row.keys() if key in Chat.__dataclass_fields__}  # noqa: SIM118
+    for flag in _CHAT_FLAGS:
+        values[flag] = bool(values[flag])
+    values["sampling"] = json.loads(values["sampling"])
+    return Chat(**values)
+
+
+def message_from_row(row: sqlite3.Row, sibling_ids: tuple[int, ...]) -> StoredMessage:
+    return StoredMessage(
+        id=row["id"],
+        chat_id=row["chat_id"],
+        parent_id=row["parent_id"],
+        message=Message(row["role"], parts_from_text(row["parts"])),
+        state=row["state"],
+        details=AnswerDetails.from_json(json.loads(row["details"])),
+        created_at=row["created_at"],
+        sibling_ids=sibling_ids,
+    )

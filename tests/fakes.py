@@ -1,0 +1,61 @@
+"""Stand-ins shared by the suite: small classes that behave, no mocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from app.core.events import TextDelta, TurnEnded, TurnEvent, Usage
+from app.core.ports import TurnRequest
+
+
+class FakeEngine:
+    """An engine that answers from scripts: each a list of events, pauses (s) and errors.
+
+    One script per request, the last repeated. `requests` keeps what was asked; `closed` counts
+    the answers whose stream was closed or came to its end.
+    """
+
+    def __init__(
+        self, *scripts: Sequence[TurnEvent | float | BaseException], context: int | None = 4096
+    ) -> None:
+        self.scripts = scripts or (FakeEngine.words("Hello there."),)
+        self.context = context
+        self.requests: list[TurnRequest] = []
+        self.closed = 0
+
+    @staticmethod
+    def words(text: str, pause_s: float = 0.0) -> list[TurnEvent | float | BaseException]:
+        """A script that says `text` word by word."""
+        script: list[TurnEvent | float | BaseException] = []
+        words = text.split(" ")
+        for number, word in enumerate(words):
+            script.append(TextDelta(word if number == 0 else f" {word}"))
+            if pause_s:
+                script.append(pause_s)
+        return [*script, TurnEnded("stop", Usage(10, len(words), 4))]
+
+    async def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
+        script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
+        self.requests.append(request)
+        try:
+            for step in script:
+                if isinstance(step, BaseException):
+                    raise step
+                if isinstance(step, float | int):
+                    await asyncio.sleep(step)
+                else:
+                    await asyncio.sleep(0)
+                    yield step
+        finally:
+            self.closed += 1
+
+    async def models(self) -> list[str]:
+        return ["fake"]
+
+    async def count_tokens(self, request: TurnRequest) -> int | None:
+        """Four characters are a token, and each message costs four more."""
+        return sum(4 + sum(len(str(p)) for p in m.parts) // 4 for m in request.messages)
+
+    async def context_tokens(self, model: str) -> int | None:
+        return self.context
