@@ -1,0 +1,60 @@
+"""What a document needs to know of the theme, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from PySide6.QtGui import QFont, QImage
+
+from app.ui.theme import Colors, Theme
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A drawn formula. Sizes in device-independent pixels; `depth` lies below the base line."""
+
+    name: str
+    image: QImage
+    width: float
+    height: float
+    depth: float
+
+
+class FormulaMaker(Protocol):
+    """Draws LaTeX; None when it cannot be read."""
+
+    def formula(self, latex: str, look: Look, *, display: bool) -> Formula | None: ...
+
+    def image(self, name: str) -> QImage | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Fonts, colours and the line height (`em`, pixels) a document is written with."""
+
+    colors: Colors
+    text: QFont
+    code: QFont
+    small: QFont
+    em: float
+    column: int
+    formulas: FormulaMaker | None = None
+
+    @property
+    def gap(self) -> int:
+        """Between blocks, and so between cells."""
+        return round(self.em * 0.62)
+
+
+def make_look(theme: Theme, formulas: FormulaMaker | None = None) -> Look:
+    """Today's look."""
+    return Look(
+        colors=theme.colors,
+        text=theme.text_font(),
+        code=theme.code_font(),
+        small=theme.small_font(),
+        em=theme.em(),
+        column=theme.column_width(),
+        formulas=formulas,
+    )
