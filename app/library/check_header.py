@@ -1,0 +1,134 @@
+"""Reads a model's header in a process that is thrown away afterwards.
+
+The app calls `check_header`; the child is `python -m app.library.check_header FILE…`, in a frozen
+app the hidden command `garret --check-header FILE…`, which calls `main`. The child gets no secrets
+in its environment and little memory and time; it prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from app.core.errors import BadModelFile, GarretError, UnsupportedModel, error_from_json
+from app.library.facts import LayerFacts, ModelFacts, read_facts
+from app.library.gguf import GgufHeader, read_header
+
+TIME_LIMIT_S = 60
+MEMORY_LIMIT_BYTES = 2 << 30
+_MAX_ANSWER_BYTES = 4 << 20
+
+
+def check_header(files: Sequence[Path]) -> ModelFacts:
+    """Facts of a model whose header is sound; all parts of a split model, part 1 first.
+
+    Raises: ModelNotFound, BadModelFile, UnsupportedModel.
+    """
+    name = files[0].name
+    try:
+        done = subprocess.run(
+            [*_command(), *(str(file.absolute()) for file in files)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIME_LIMIT_S,
+            cwd=Path(__file__).parents[2],
+            env=_environment(),
+            close_fds=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _bad(name, "reading its header takes too long") from None
+    if done.returncode != 0 or len(done.stdout) > _MAX_ANSWER_BYTES:
+        raise _bad(name, "reading its header failed")
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        raise _bad(name, "reading its header failed") from None
+    if "error" in answer:
+        raise error_from_json(answer["error"])
+    return facts_from_json(answer["facts"])
+
+
+def facts_from_json(data: dict[str, object]) -> ModelFacts:
+    """Reverses `dataclasses.asdict` of ModelFacts. Raises TypeError for anything else."""
+    layers = data.get("layers")
+    if not isinstance(layers, list):
+        raise TypeError("layers")
+    values = {**data, "layers": tuple(LayerFacts(**layer) for layer in layers)}
+    return ModelFacts(**values)  # type: ignore[arg-type]
+
+
+def main(argv: Sequence[str]) -> int:
+    """The child: prints {"facts": …} or {"error": …}."""
+    _limit_self()
+    try:
+        answer: dict[str, object] = {"facts": asdict(_read(tuple(Path(one) for one in argv)))}
+    except GarretError as error:
+        answer = {"error": error.to_json()}
+    except MemoryError:
+        answer = {"error": _bad(Path(argv[0]).name, "its header asks for too much").to_json()}
+    sys.stdout.write(json.dumps(answer))
+    return 0
+
+
+def _read(files: Sequence[Path]) -> ModelFacts:
+    headers: list[GgufHeader] = []
+    for number, file in enumerate(files):
+        header = read_header(file)
+        count = header.metadata.get("split.count", 1)
+        if len(files) > 1 and (
+            count != len(files) or header.metadata.get("split.no", number) != number
+        ):
+            raise _bad(file.name, "it does not belong to this set of parts")
+        if len(files) == 1 and isinstance(count, int) and count > 1:
+            raise _bad(file.name, f"it is one of {count} parts and the others are missing")
+        headers.append(header)
+    facts = read_facts(headers, files[0].name)
+    if not facts.architecture:
+        raise _bad(files[0].name, "it names no architecture")
+    if not facts.answers_chats:
+        raise UnsupportedModel(
+            f"{files[0].name} is a helper file ({facts.architecture}), not a model that answers.",
+            "Pick the model's main file.",
+            file=files[0].name,
+        )
+    return facts
+
+
+def _command() -> list[str]:
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "--check-header"]
+    return [sys.executable, "-m", "app.library.check_header"]
+
+
+def _environment() -> dict[str, str]:
+    kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _limit_self() -> None:
+    if sys.platform == "win32":
+        return  # there the time limit and the parser's own caps hold
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT_S, TIME_LIMIT_S))
+    if sys.platform == "linux":  # macOS refuses a limit below what is mapped already
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+
+
+def _bad(name: str, why: str) -> BadModelFile:
+    return BadModelFile(
+        f"{name} is not a sound GGUF file: {why}.",
+        "Download it again, or pick another file.",
+        file=name,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
