@@ -39,6 +39,8 @@ FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0
 MOST_DEATHS = 5  # an engine that dies on the same prompt again and again will not recover
 _REPEAT_CHECK_CHARS = 200
+_WRITING_EVERY_CHARS = 100
+_COMING_BACK = (502, 503, 504)  # a proxy before, or a model still loading in, an engine
 
 
 @dataclass(slots=True)
@@ -108,7 +110,14 @@ class Asker:
                 self._emit(WaitingForEngine(error.sentence, attempt, wait_s))
                 await asyncio.sleep(wait_s)
                 waited_s += wait_s
-            except EngineRefused:
+            except EngineRefused as error:
+                if error.facts.get("status") in _COMING_BACK and waited_s < self._retry_for_s:
+                    attempt += 1
+                    wait_s = _wait_s(error, attempt)
+                    self._emit(WaitingForEngine(error.sentence, attempt, wait_s))
+                    await asyncio.sleep(wait_s)
+                    waited_s += wait_s
+                    continue
                 if request.tool_choice in ("auto", "none"):
                     raise
                 # Not every engine can force a call; asking plainly is the next best thing.
@@ -146,6 +155,7 @@ class _Streaming:
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
         self._ready: dict[int, ToolCallPart] = {}
         self._written = 0
+        self._said = 0
 
     def take(self, event: TurnEvent) -> bool:
         """Adds one event; True when enough has been heard."""
@@ -197,10 +207,13 @@ class _Streaming:
                 self._answer.finish = "tool_calls"
                 return True
             self._calls[event.index] = (event.call_id or "", event.name or "", [])
-        call_id, name, pieces = self._calls[event.index]
+            self._said = self._written - _WRITING_EVERY_CHARS
+        _, name, pieces = self._calls[event.index]
         pieces.append(event.arguments_delta)
         self._written += len(event.arguments_delta)
-        self._emit(WritingCall(name, self._written))
+        if self._written - self._said >= _WRITING_EVERY_CHARS:
+            self._said = self._written
+            self._emit(WritingCall(name, self._written))
         return False
 
 

@@ -1,0 +1,245 @@
+"""Working without tools, for small models: files in the prompt, whole files in the answer.
+
+The model sees the files the request concerns and writes whole files back; Garret writes them
+through the same hands as any tool call, runs the tests, and hands their output to the model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from app.agent import text_calls
+from app.agent.asking import ModelAnswer
+from app.agent.events import Correction, TestsRun
+from app.agent.project_files import (
+    ProjectFile,
+    Selection,
+    named_in,
+    select_files,
+    test_command,
+)
+from app.agent.run import CHARS_PER_TOKEN, Ended, Run, Stopped
+from app.agent.types import Mode, ToolOutcome
+from app.agent.whole_file_answer import FileAnswer, read_answer
+from app.agent.whole_file_merge import keep_what_is_missing
+from app.core.messages import Message, ToolCallPart
+
+UNKNOWN_CONTEXT_TOKENS = 8_192
+_FILES_SHARE = 0.35
+_OUTPUT_CHARS = 3_000
+_MOST_CORRECTIONS = 2
+_RETRY_TEMPERATURE = 0.5  # the same prompt answered greedily would give the same wrong file
+
+
+class CallsTools(Exception):
+    """The model called a tool after all; `answer` holds the call."""
+
+    def __init__(self, answer: ModelAnswer) -> None:
+        super().__init__("the model calls tools")
+        self.answer = answer
+
+
+@dataclass(slots=True)
+class _Files:
+    """What the model was shown and what it may write."""
+
+    shown: dict[str, str]
+    editable: list[str]
+    locked: list[str]
+    may_create: list[str]
+    written: set[str] = field(default_factory=set)
+
+
+class WholeFileLoop:
+    """One request in tier C."""
+
+    def __init__(self, run: Run, request_text: str) -> None:
+        self._run = run
+        self._task = request_text
+        self._corrections = 0
+        self._calls = 0
+        self._command = run.options.test_command
+
+    async def work(self, environment: str) -> Ended:
+        """Runs to the end; `environment` opens the first turn.
+
+        Raises:
+            Stopped: the user pressed Stop.
+            CallsTools: the model answered with a tool call, so it can do more than this.
+            GarretError: the engine is gone or refuses.
+        """
+        run = self._run
+        files = await self._show(environment)
+        temperature = 0.0
+        round_number = 1
+        while True:
+            await run.deliver_said()
+            sampling = None if "temperature" in run.options.sampling else temperature
+            answer = await run.ask(temperature=sampling)
+            self._look_for_calls(answer)
+            await run.add(answer.message(()))
+            found = read_answer(
+                answer.text,
+                editable=files.editable,
+                locked=files.locked,
+                may_create=files.may_create,
+            )
+            if problem := self._problem(answer, found):
+                if self._corrections >= _MOST_CORRECTIONS:
+                    return Ended("stopped", f"The model's answer could not be used: {problem}.")
+                await self._correct(problem)
+                temperature = _RETRY_TEMPERATURE
+                continue
+            if not found.files:
+                return Ended("done", answer.text.strip())
+            refusal = await self._write(found, files)
+            if refusal:
+                return Ended("stopped", refusal)
+            ended = await self._check(files, round_number)
+            if ended is not None:
+                return ended
+            round_number += 1
+            temperature = _RETRY_TEMPERATURE
+
+    async def _show(self, environment: str) -> _Files:
+        """Appends the first turn with the files that matter."""
+        run = self._run
+        context = run.context_tokens or UNKNOWN_CONTEXT_TOKENS
+        budget = int(_FILES_SHARE * context * CHARS_PER_TOKEN)
+        jail = run.hands.workspace
+        selection = select_files(jail, self._task, budget)
+        if not self._command:
+            shown = [file.path for file in selection.files]
+            self._command = test_command(jail, [*shown, *selection.other_paths])
+        names = named_in(self._task)
+        locked = [f.path for f in selection.files if f.is_test and f.path not in names]
+        editable = [f.path for f in selection.files if f.path not in locked]
+        if mentioned := [path for path in editable if _is_named(path, names)]:
+            editable = mentioned
+        known = {file.path for file in selection.files} | set(selection.other_paths)
+        may_create = [name for name in names if name not in known and not _is_named(name, known)]
+        await run.add(Message.of("user", _first_turn(environment, self._task, selection, editable)))
+        return _Files(
+            {file.path: file.content for file in selection.files}, editable, locked, may_create
+        )
+
+    def _look_for_calls(self, answer: ModelAnswer) -> None:
+        specs = self._run.hands.specs()
+        if answer.calls or text_calls.find_calls(answer.text, specs).calls:
+            raise CallsTools(answer)
+
+    def _problem(self, answer: ModelAnswer, found: FileAnswer) -> str:
+        if answer.repeating:
+            return "it repeats itself"
+        if answer.finish == "length" or found.cut:
+            return "it was cut off at the length limit"
+        if not answer.text.strip():
+            return "it is empty"
+        if found.refused and not found.files:
+            return f"{', '.join(found.refused)} must not be changed"
+        return found.problem
+
+    async def _correct(self, problem: str) -> None:
+        self._corrections += 1
+        self._run.count("corrections")
+        text = (
+            f"Your answer could not be used: {problem}. Answer again: the path of the file alone "
+            "on a line, then the whole file in one fence, nothing else."
+        )
+        self._run.emit(Correction(text))
+        await self._run.add(Message.of("user", text))
+
+    async def _write(self, found: FileAnswer, files: _Files) -> str:
+        """Writes the files through the hands; the plain reason when that was not allowed."""
+        for path, content in found.files:
+            old = files.shown.get(path)
+            if old is not None and path.endswith(".py"):
+                content, kept = keep_what_is_missing(old, content)
+                if kept:
+                    self._run.count("names_kept")
+            if content == old:
+                continue
+            if old is not None and path not in files.written:
+                await self._execute("read_file", {"file_path": path})
+            outcome = await self._execute("write_file", {"file_path": path, "content": content})
+            if outcome.denied:
+                return f"The change to {path} was not allowed: {outcome.text}"
+            if outcome.is_error and not outcome.changes:
+                return f"{path} could not be written: {outcome.text}"
+            files.shown[path] = content
+            files.written.add(path)
+        return ""
+
+    async def _check(self, files: _Files, round_number: int) -> Ended | None:
+        """Runs the tests; None when the model shall try again."""
+        run = self._run
+        changed = ", ".join(sorted(files.written)) or "nothing"
+        if not self._command or run.hands.mode is Mode.LOOK:
+            return Ended("done", f"Changed {changed}. There were no tests to run.")
+        outcome = await self._execute("run_shell_command", {"command": self._command})
+        if outcome.denied or outcome.exit_code is None:
+            return Ended("done", f"Changed {changed}. The tests were not run: {outcome.text}")
+        passed = outcome.exit_code == 0
+        output = _tail(outcome.text)
+        run.emit(TestsRun(self._command, passed, output, round_number))
+        await run.note(
+            {"kind": "tests", "command": self._command, "passed": passed, "round": round_number}
+        )
+        if passed:
+            run.facts["rounds"] = round_number
+            return Ended("done", f"Changed {changed}. The tests pass.")
+        if round_number >= run.options.max_test_rounds:
+            return Ended(
+                "failed",
+                f"Changed {changed}, but the tests still fail after {round_number} tries. "
+                "The changes are kept and can be undone.",
+            )
+        text = (
+            f"I ran `{self._command}` and it failed:\n\n{output}\n\n"
+            "Find the mistake in your code and answer with the complete corrected file."
+        )
+        await run.add(Message.of("user", text))
+        return None
+
+    async def _execute(self, name: str, arguments: dict[str, str]) -> ToolOutcome:
+        self._calls += 1
+        call = ToolCallPart(
+            f"garret_{self._run.run_id[:8]}_{len(self._run.talk.messages)}_{self._calls}",
+            name,
+            json.dumps(arguments, ensure_ascii=False),
+        )
+        outcome = await self._run.execute(call, why=self._task[:200])
+        if self._run.mailbox.stop.is_set():
+            raise Stopped
+        return outcome
+
+
+def _first_turn(environment: str, task: str, selection: Selection, editable: list[str]) -> str:
+    parts = [environment, ""] if environment else []
+    if selection.files:
+        parts.append("The files:\n")
+        parts += [_show_file(file) for file in selection.files]
+    if selection.other_paths:
+        parts.append("Other files, not shown: " + ", ".join(selection.other_paths[:60]) + "\n")
+    parts.append(f"Task: {task}")
+    if len(editable) == 1:
+        parts.append(f"\nAnswer with the complete new content of {editable[0]}.")
+    return "\n".join(parts)
+
+
+def _show_file(file: ProjectFile) -> str:
+    fence = "```"
+    while fence in file.content:
+        fence += "`"
+    return f"{file.path}\n{fence}\n{file.content.rstrip()}\n{fence}\n"
+
+
+def _is_named(path: str, names: object) -> bool:
+    known = [str(name) for name in names] if isinstance(names, list | set) else []
+    return any(path == name or path.endswith("/" + name) for name in known)
+
+
+def _tail(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= _OUTPUT_CHARS else "…" + text[-_OUTPUT_CHARS:]
