@@ -14,6 +14,7 @@ from app.core.errors import ModelNotFound
 from app.core.paths import Paths
 from app.core.settings import Settings
 from app.library.choice import load_spec_for
+from app.library.store import Store
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def choose_spec(options: EngineOptions, models: Path, settings: Settings) -> Loa
     """
     spec = load_spec_for(
         options.model,
-        models_folder=models,
+        Store(models),
         last_used=settings.text("models.last"),
         n_ctx=options.n_ctx or int(settings.number("engine.context_tokens")),
     )
