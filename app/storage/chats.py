@@ -10,7 +10,8 @@ from typing import Any
 
 from app.core.errors import StorageError
 from app.storage.database import Database
-from app.storage.rows import chat_from_row, to_json
+from app.storage.rows import CHAT_COLUMNS, chat_from_row, parts_from_text, to_json
+from app.storage.searchable import index_message
 from app.storage.titles import title_from
 from app.storage.values import Chat, ChatPlace
 
@@ -22,9 +23,11 @@ _PLACES: dict[ChatPlace, str] = {
     "trash": "trashed_at IS NOT NULL",
 }
 _EDITABLE = frozenset(
-    {"title", "model", "system_prompt", "sampling", "draft", "pinned", "archived"}
+    {"title", "model", "system_prompt", "sampling", "draft", "pinned", "archived", "folder_id"}
 )
-_SILENT = frozenset({"draft", "pinned", "archived"})  # no new activity: the order stays
+_SILENT = frozenset(
+    {"draft", "pinned", "archived", "folder_id"}
+)  # no new activity: the order stays
 
 
 class ChatStore:
@@ -35,15 +38,32 @@ class ChatStore:
         self._clock = clock
 
     async def list(
-        self, place: ChatPlace = "active", *, limit: int | None = None, offset: int = 0
+        self,
+        place: ChatPlace = "active",
+        *,
+        folder_id: int | None = None,
+        tag: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> list[Chat]:
-        """Pinned first, then the most recently used."""
+        """Pinned first, then the most recently used; None for folder or tag means any."""
         order = "trashed_at DESC" if place == "trash" else "pinned DESC, updated_at DESC, id DESC"
-        sql = f"SELECT * FROM chats WHERE {_PLACES[place]} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        sql = (
+            f"SELECT {CHAT_COLUMNS} FROM chats WHERE {_PLACES[place]}"  # noqa: S608
+            " AND (:folder IS NULL OR folder_id = :folder)"
+            " AND (:tag IS NULL OR EXISTS"
+            " (SELECT 1 FROM chat_tags WHERE chat_id = chats.id AND tag = :tag))"
+            f" ORDER BY {order} LIMIT :limit OFFSET :offset"
+        )
+        values = {
+            "folder": folder_id,
+            "tag": tag,
+            "limit": -1 if limit is None else limit,
+            "offset": offset,
+        }
 
         def job(connection: sqlite3.Connection) -> list[Chat]:
-            rows = connection.execute(sql, (-1 if limit is None else limit, offset))
-            return [chat_from_row(row) for row in rows]
+            return [chat_from_row(row) for row in connection.execute(sql, values)]
 
         return await self._db.read(job)
 
@@ -82,7 +102,7 @@ class ChatStore:
         return await self._db.write(job)
 
     async def update(self, chat_id: int, **changes: Any) -> Chat:
-        """Sets any of: title, model, system_prompt, sampling, draft, pinned, archived."""
+        """Sets title, model, system_prompt, sampling, draft, pinned, archived or folder_id."""
         unknown = changes.keys() - _EDITABLE
         if unknown:
             raise TypeError(f"not a field of a chat: {sorted(unknown)}")
@@ -144,7 +164,10 @@ class ChatStore:
 
 
 def load_chat(connection: sqlite3.Connection, chat_id: int) -> Chat:
-    row = connection.execute("SELECT * FROM chats WHERE id = ?", (chat_id,)).fetchone()
+    row = connection.execute(
+        f"SELECT {CHAT_COLUMNS} FROM chats WHERE id = ?",  # noqa: S608
+        (chat_id,),
+    ).fetchone()
     if row is None:
         raise StorageError("This chat no longer exists.", "Choose another one.", chat_id=chat_id)
     return chat_from_row(row)
@@ -170,11 +193,12 @@ def name_chat(connection: sqlite3.Connection, chat_id: int, text: str) -> None:
 def copy_chat(
     connection: sqlite3.Connection, chat_id: int, upto_message: int | None, now: float
 ) -> Chat:
+    """Copies a chat with its whole tree, or only with the path to one message."""
     source = load_chat(connection, chat_id)
     new_id = connection.execute(
         "INSERT INTO chats (uid, title, title_is_custom, model, system_prompt, sampling,"
-        " created_at, updated_at) SELECT ?, ?, title_is_custom, model, system_prompt, sampling,"
-        " ?, ? FROM chats WHERE id = ? RETURNING id",
+        " folder_id, created_at, updated_at) SELECT ?, ?, title_is_custom, model, system_prompt,"
+        " sampling, folder_id, ?, ? FROM chats WHERE id = ? RETURNING id",
         (uuid.uuid4().hex, f"{source.title} (copy)".strip(), now, now, chat_id),
     ).fetchone()["id"]
     wanted: set[int] | None = None
@@ -191,16 +215,18 @@ def copy_chat(
     new_ids: dict[int | None, int | None] = {None: None}
     for row in connection.execute(
         "SELECT id, parent_id, role, state, parts, details, created_at FROM messages"
-        " WHERE chat_id = ? AND state != 'streaming' ORDER BY id",
+        " WHERE chat_id = ? AND state != 'streaming' AND hidden_at IS NULL"
+        " ORDER BY id",
         (chat_id,),
     ).fetchall():
         if (wanted is not None and row["id"] not in wanted) or row["parent_id"] not in new_ids:
             continue
-        new_ids[row["id"]] = connection.execute(
+        new_message = new_ids[row["id"]] = connection.execute(
             "INSERT INTO messages (chat_id, parent_id, role, state, parts, details, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (new_id, new_ids[row["parent_id"]], *tuple(row)[2:]),
         ).fetchone()["id"]
+        index_message(connection, new_message, parts_from_text(row["parts"]))
     leaf = upto_message if upto_message is not None else source.active_leaf
     connection.execute(
         "UPDATE chats SET active_leaf = ? WHERE id = ?",

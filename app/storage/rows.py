@@ -10,6 +10,10 @@ from typing import Any
 from app.core.messages import Message, Part, TextPart, part_from_json, part_to_json
 from app.storage.values import AnswerDetails, Chat, StoredMessage
 
+CHAT_COLUMNS = (
+    "chats.*, (SELECT json_group_array(tag) FROM (SELECT tag FROM chat_tags"
+    " WHERE chat_id = chats.id ORDER BY tag)) AS tags"
+)
 _CHAT_FLAGS = ("title_is_custom", "pinned", "archived")
 
 
@@ -38,6 +42,8 @@ def chat_from_row(row: sqlite3.Row) -> Chat:
     for flag in _CHAT_FLAGS:
         values[flag] = bool(values[flag])
     values["sampling"] = json.loads(values["sampling"])
+    tags = row["tags"]
+    values["tags"] = tuple(json.loads(tags)) if tags else ()
     return Chat(**values)
 
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from app.storage.chats import ChatStore
 from app.storage.database import Database
+from app.storage.labels import Labels
 from app.storage.outbox import Outbox
+from app.storage.prompts import PromptLibrary
+from app.storage.queue import MessageQueue
+from app.storage.rows import parts_from_text
+from app.storage.runs import RunStore
+from app.storage.search import Search
+from app.storage.searchable import index_message
 from app.storage.tree import MessageTree
 
 
@@ -23,6 +30,11 @@ class Storage:
     chats: ChatStore
     messages: MessageTree
     outbox: Outbox
+    search: Search
+    labels: Labels
+    prompts: PromptLibrary
+    queue: MessageQueue
+    runs: RunStore
 
     async def close(self) -> None:
         """Finishes queued writes and closes the file.
@@ -50,11 +62,24 @@ async def open_storage(path: Path, *, clock: Callable[[], float] = time.time) ->
         await asyncio.to_thread(database.close)
         raise
     messages = MessageTree(database, clock)
-    return Storage(database, ChatStore(database, clock), messages, Outbox(messages))
+    return Storage(
+        database=database,
+        chats=ChatStore(database, clock),
+        messages=messages,
+        outbox=Outbox(messages),
+        search=Search(database),
+        labels=Labels(database),
+        prompts=PromptLibrary(database, clock),
+        queue=MessageQueue(database, clock),
+        runs=RunStore(database, clock),
+    )
 
 
 def _finish_interrupted(connection: sqlite3.Connection) -> None:
-    connection.execute(
+    rows = connection.execute(
         "UPDATE messages SET state = 'stopped',"
         " details = json_set(details, '$.interrupted', json('true')) WHERE state = 'streaming'"
-    )
+        " RETURNING id, parts"
+    ).fetchall()
+    for row in rows:
+        index_message(connection, row["id"], parts_from_text(row["parts"]))

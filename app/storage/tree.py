@@ -11,6 +11,7 @@ from app.core.messages import Message, Part
 from app.storage.chats import load_chat, name_chat, touch_chat
 from app.storage.database import Database
 from app.storage.rows import message_from_row, parts_to_text, to_json
+from app.storage.searchable import index_message
 from app.storage.values import AnswerDetails, MessageState, StoredMessage
 
 
@@ -94,6 +95,7 @@ class MessageTree:
                 (stored, state, to_json(details.to_json()), message_id),
             ).fetchone()
             if row is not None and state != "streaming":
+                index_message(connection, message_id, parts)
                 touch_chat(connection, row["chat_id"], self._clock())
 
         await self._db.write(job)
@@ -118,6 +120,47 @@ class MessageTree:
             message = load_message(connection, message_id)
             connection.execute(
                 "UPDATE chats SET active_leaf = ? WHERE id = ?", (message_id, message.chat_id)
+            )
+            return load_branch(connection, message.chat_id)
+
+        return await self._db.write(job)
+
+    async def hide(self, message_id: int) -> list[StoredMessage]:
+        """Takes a message and what follows it out of sight; `unhide` undoes it.
+
+        The branch shown afterwards goes through the newest sibling left, or ends at the parent.
+        """
+
+        def job(connection: sqlite3.Connection) -> list[StoredMessage]:
+            message = load_message(connection, message_id)
+            connection.execute(
+                "WITH RECURSIVE down(id) AS (SELECT ? UNION ALL SELECT m.id FROM messages m"
+                " JOIN down ON m.parent_id = down.id) UPDATE messages SET hidden_at = ?"
+                " WHERE id IN (SELECT id FROM down) AND hidden_at IS NULL",
+                (message_id, self._clock()),
+            )
+            rest = [sibling for sibling in message.sibling_ids if sibling != message_id]
+            leaf = newest_leaf(connection, message.chat_id, rest[-1]) if rest else message.parent_id
+            connection.execute(
+                "UPDATE chats SET active_leaf = ? WHERE id = ?", (leaf, message.chat_id)
+            )
+            return load_branch(connection, message.chat_id)
+
+        return await self._db.write(job)
+
+    async def unhide(self, message_id: int) -> list[StoredMessage]:
+        """Brings back what one `hide` of this message hid, and shows it."""
+
+        def job(connection: sqlite3.Connection) -> list[StoredMessage]:
+            message = load_message(connection, message_id)
+            connection.execute(
+                "UPDATE messages SET hidden_at = NULL WHERE chat_id = ? AND hidden_at ="
+                " (SELECT hidden_at FROM messages WHERE id = ?)",
+                (message.chat_id, message_id),
+            )
+            leaf = newest_leaf(connection, message.chat_id, message_id)
+            connection.execute(
+                "UPDATE chats SET active_leaf = ? WHERE id = ?", (leaf, message.chat_id)
             )
             return load_branch(connection, message.chat_id)
 
@@ -149,6 +192,8 @@ def insert_message(
             now,
         ),
     ).fetchone()["id"]
+    if state != "streaming":
+        index_message(connection, message_id, message.parts)
     touch_chat(connection, chat_id, now, message_id)
     if message.role == "user":
         name_chat(connection, chat_id, message.text)
@@ -160,8 +205,9 @@ def load_message(connection: sqlite3.Connection, message_id: int) -> StoredMessa
     if row is None:
         raise StorageError("This message no longer exists.", message_id=message_id)
     siblings = connection.execute(
-        "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY id",
-        (row["chat_id"], row["parent_id"]),
+        "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ?"
+        " AND (hidden_at IS NULL OR id = ?) ORDER BY id",
+        (row["chat_id"], row["parent_id"], message_id),
     )
     return message_from_row(row, tuple(sibling["id"] for sibling in siblings))
 
@@ -173,7 +219,7 @@ def load_branch(connection: sqlite3.Connection, chat_id: int) -> list[StoredMess
     current = leaf
     while current is not None and current not in wanted:
         wanted.add(current)
-        current = parents[current]
+        current = parents.get(current)
     if not wanted:
         return []
     rows = connection.execute(
@@ -189,7 +235,9 @@ def load_branch(connection: sqlite3.Connection, chat_id: int) -> list[StoredMess
 
 def load_tree(connection: sqlite3.Connection, chat_id: int) -> list[StoredMessage]:
     _, siblings = _links(connection, chat_id)
-    rows = connection.execute("SELECT * FROM messages WHERE chat_id = ? ORDER BY id", (chat_id,))
+    rows = connection.execute(
+        "SELECT * FROM messages WHERE chat_id = ? AND hidden_at IS NULL ORDER BY id", (chat_id,)
+    )
     return [message_from_row(row, tuple(siblings[row["parent_id"]])) for row in rows]
 
 
@@ -209,7 +257,8 @@ def _links(
     parents: dict[int, int | None] = {}
     children: dict[int | None, list[int]] = {}
     for row in connection.execute(
-        "SELECT id, parent_id FROM messages WHERE chat_id = ? ORDER BY id", (chat_id,)
+        "SELECT id, parent_id FROM messages WHERE chat_id = ? AND hidden_at IS NULL ORDER BY id",
+        (chat_id,),
     ):
         parents[row["id"]] = row["parent_id"]
         children.setdefault(row["parent_id"], []).append(row["id"])

@@ -100,5 +100,42 @@ class Chat:
     archived: bool = False
     trashed_at: float | None = None
     active_leaf: int | None = None
+    folder_id: int | None = None
+    tags: tuple[str, ...] = ()
     created_at: float = 0.0
     updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A named place for chats; `chats` counts those outside the trash."""
+
+    id: int
+    name: str
+    chats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message written while the model was busy; it is sent when its turn comes."""
+
+    id: int
+    chat_id: int
+    message: Message
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One find. `spans` are (start, end) of the matches inside `snippet`, in characters.
+
+    `message_id` is None when the chat's title matched.
+    """
+
+    chat_id: int
+    chat_title: str
+    message_id: int | None
+    role: Role | None
+    snippet: str
+    spans: tuple[tuple[int, int], ...]
+    created_at: float

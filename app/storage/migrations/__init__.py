@@ -7,8 +7,16 @@ from collections.abc import Callable
 
 from app.core.errors import StorageError
 from app.storage.migrations.m001_chats import upgrade as m001_chats
+from app.storage.migrations.m002_search import upgrade as m002_search
+from app.storage.migrations.m003_order import upgrade as m003_order
+from app.storage.migrations.m004_runs import upgrade as m004_runs
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_chats,)
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    m001_chats,
+    m002_search,
+    m003_order,
+    m004_runs,
+)
 """Step n brings the schema from version n-1 to n (`PRAGMA user_version`)."""
 
 APPLICATION_ID = 0x47415252  # "GARR": lets `file` and our own check tell the database apart
