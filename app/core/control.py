@@ -76,6 +76,20 @@ class MemoryUse(_Wire):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceInfo(_Wire):
+    """One device of ggml's own list, memory in bytes; on Metal the total is its working set.
+
+    `kind` is "gpu" (own memory), "igpu" (shares main memory), "cpu" or "accel".
+    """
+
+    name: str
+    kind: str = "gpu"
+    description: str = ""
+    total_bytes: int = 0
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo(_Wire):
     """A loaded model as its file and llama.cpp describe it."""
 
@@ -134,6 +148,7 @@ class EngineStatus:
     error: dict[str, Any] | None = None
     backends: tuple[str, ...] = ()
     pid: int = 0
+    devices: tuple[DeviceInfo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -147,6 +162,7 @@ class EngineStatus:
             "error": self.error,
             "backends": list(self.backends),
             "pid": self.pid,
+            "devices": [device.to_json() for device in self.devices],
         }
 
     @classmethod
@@ -163,6 +179,7 @@ class EngineStatus:
             error=data.get("error"),
             backends=tuple(data.get("backends") or ()),
             pid=int(data.get("pid") or 0),
+            devices=tuple(DeviceInfo.from_json(one) for one in data.get("devices") or ()),
         )
 
 

@@ -1,7 +1,7 @@
 """Reads a model's header in a process that is thrown away afterwards.
 
 The app calls `check_header`; the child is `python -m app.library.check_header FILE…`, in a frozen
-app the hidden command `garret --check-header FILE…`, which calls `main`. The child gets no secrets
+app the hidden command `garret _check_header FILE…`, which calls `main`. The child gets no secrets
 in its environment and little memory and time; it prints one JSON object.
 """
 
@@ -102,7 +102,7 @@ def _read(files: Sequence[Path]) -> ModelFacts:
 
 def _command() -> list[str]:
     if getattr(sys, "frozen", False):
-        return [sys.executable, "--check-header"]
+        return [sys.executable, "_check_header"]
     return [sys.executable, "-m", "app.library.check_header"]
 
 

@@ -12,10 +12,10 @@ def usual_model(store: Store, last_used: str = "") -> InstalledModel | None:
     """The model used last, else the newest real one, else the starter; None with none installed."""
     models = [model for model in store.installed() if model.is_present]
     for model in models:
-        if model.id == last_used:
+        if model.model_id == last_used:
             return model
     starter = installed_starter(store)
-    real = [model for model in models if starter is None or model.id != starter.id]
+    real = [model for model in models if starter is None or model.model_id != starter.model_id]
     return next(iter(real or models), None)
 
 
@@ -31,4 +31,4 @@ def load_spec_for(
     model = store.find(name) if name else usual_model(store, last_used)
     if model is None:
         return None
-    return LoadSpec(model_path=str(model.path), model_id=model.id, n_ctx=n_ctx)
+    return LoadSpec(model_path=str(model.path), model_id=model.model_id, n_ctx=n_ctx)

@@ -48,7 +48,7 @@ class InstalledModel:
     `files` are absolute, part 1 first. A reference belongs to another app: Garret reads it only.
     """
 
-    id: str
+    model_id: str
     files: tuple[ModelFile, ...]
     facts: ModelFacts
     origin: Origin
@@ -68,7 +68,7 @@ class InstalledModel:
     @property
     def title(self) -> str:
         """A name for people."""
-        return self.origin.title or self.id
+        return self.origin.title or self.model_id
 
     @property
     def is_reference(self) -> bool:
@@ -98,7 +98,7 @@ def to_json(model: InstalledModel, root: Path) -> dict[str, Any]:
 
     return {
         "format": FORMAT,
-        "id": model.id,
+        "id": model.model_id,
         "files": [
             {"path": name_of(file.path), "size_bytes": file.size_bytes, "sha256": file.sha256}
             for file in model.files
@@ -121,7 +121,7 @@ def from_json(data: Any, root: Path, model_id: str) -> InstalledModel | None:
             return None
         files = tuple(_file(one, root, origin.source == "reference") for one in data["files"])
         return InstalledModel(
-            id=model_id,
+            model_id=model_id,
             files=files,
             facts=facts_from_json(data["facts"]),
             origin=origin,

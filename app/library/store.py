@@ -97,7 +97,7 @@ class Store:
         """
         wanted = str(id_or_path)
         models = self.installed()
-        exact = [one for one in models if one.id == wanted.lower()]
+        exact = [one for one in models if one.model_id == wanted.lower()]
         if exact:
             return exact[0]
         path = Path(wanted).expanduser()
@@ -107,10 +107,10 @@ class Store:
                 if any(file.path == path for file in model.files):
                     return model
             return self._stranger(path)
-        close = [one for one in models if wanted and one.id.startswith(wanted.lower())]
+        close = [one for one in models if wanted and one.model_id.startswith(wanted.lower())]
         if len(close) == 1:
             return close[0]
-        names = ", ".join(one.id for one in close or models[:5])
+        names = ", ".join(one.model_id for one in close or models[:5])
         raise ModelNotFound(
             f"No installed model is called {wanted!r}.",
             f"Installed: {names}." if names else "Install one with `garret models pull`.",
@@ -190,14 +190,14 @@ class Store:
         with held(self._made(".records") / ".lock"):
             model = self._recorded(model_id)
             if not model.is_reference:
-                bin_ = self.trash / f"{model.id}-{uuid.uuid4().hex[:8]}"
+                bin_ = self.trash / f"{model.model_id}-{uuid.uuid4().hex[:8]}"
                 bin_.mkdir(parents=True)
                 write_json(bin_ / "record.json", records.to_json(model, self.root))
                 for file in model.files:
                     if file.path.exists():
                         os.replace(file.path, bin_ / file.path.name)
                 self._drop_empty_folders(model.path.parent)
-            (self.root / ".records" / f"{model.id}.json").unlink(missing_ok=True)
+            (self.root / ".records" / f"{model.model_id}.json").unlink(missing_ok=True)
             return 0 if model.is_reference else model.size_bytes
 
     def restore(self, model_id: str) -> InstalledModel:
@@ -238,7 +238,7 @@ class Store:
             raise VerificationFailed(
                 f"{model.title} is incomplete: a file is missing or has another size.",
                 "Connect its disk, or remove the model and download it again.",
-                model=model.id,
+                model=model.model_id,
             )
         report = _Sum(progress, model.size_bytes)
         hashes = tuple(report.hash(file.path) for file in model.files)
@@ -247,7 +247,7 @@ class Store:
                 raise VerificationFailed(
                     f"{file.path.name} is damaged: its contents changed since it was installed.",
                     "Remove the model and download it again.",
-                    model=model.id,
+                    model=model.model_id,
                     expected=file.sha256,
                     found=sha,
                 )
@@ -276,7 +276,7 @@ class Store:
 
     def _recorded(self, model_id: str) -> InstalledModel:
         model = self.find(model_id)
-        if not (self.root / ".records" / f"{model.id}.json").exists():
+        if not (self.root / ".records" / f"{model.model_id}.json").exists():
             raise ModelNotFound(f"{model_id} is not in the models folder.", model=model_id)
         return model
 
@@ -303,7 +303,7 @@ class Store:
     ) -> InstalledModel:
         now = time.time()
         model = InstalledModel(
-            id=self._free_id(model_id_of(files[0].name)),
+            model_id=self._free_id(model_id_of(files[0].name)),
             files=tuple(
                 ModelFile(path, path.stat().st_size, sha)
                 for path, sha in zip(files, hashes, strict=True)
@@ -317,7 +317,9 @@ class Store:
         return model
 
     def _save(self, model: InstalledModel) -> None:
-        write_json(self._made(".records") / f"{model.id}.json", records.to_json(model, self.root))
+        write_json(
+            self._made(".records") / f"{model.model_id}.json", records.to_json(model, self.root)
+        )
 
     def _same(self, names: Sequence[str], hashes: Sequence[str]) -> InstalledModel | None:
         for model in self.installed():
@@ -389,7 +391,7 @@ class Store:
         files = self._parts_of(path)
         facts = self._check(files)
         return InstalledModel(
-            id=model_id_of(files[0].name),
+            model_id=model_id_of(files[0].name),
             files=tuple(ModelFile(file, file.stat().st_size) for file in files),
             facts=facts,
             origin=Origin("reference"),

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 def test_copied_model_is_found_by_id_path_and_beginning(store: Store, tmp_path: Path) -> None:
     source = write_tiny(tmp_path / "My Model Q4_K_M.gguf")
     model = store.add_file(source)
-    assert model.id == "my-model-q4_k_m"
+    assert model.model_id == "my-model-q4_k_m"
     assert model.path.read_bytes() == source.read_bytes()
     assert model.files[0].sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
     assert model.facts.architecture == "llama"
@@ -60,7 +60,7 @@ def test_a_reference_stays_where_it_is_and_is_only_forgotten(store: Store, tmp_p
     model = store.add_file(path, copy=False)
     assert model.is_reference
     assert model.path == path
-    assert store.remove(model.id) == 0
+    assert store.remove(model.model_id) == 0
     assert path.exists()
     assert store.installed() == []
 
@@ -90,7 +90,7 @@ def test_what_is_no_model_never_gets_in(
 def test_split_model_is_one_model(store: Store, tmp_path: Path) -> None:
     parts = write_split(tmp_path / "in", "big-Q8_0", 3)
     model = store.add_file(parts[1])
-    assert model.id == "big-q8_0"
+    assert model.model_id == "big-q8_0"
     assert [file.path.name for file in model.files] == [part.name for part in parts]
     assert model.size_bytes == sum(part.stat().st_size for part in parts)
     assert model.facts.n_layers == 2
@@ -114,7 +114,7 @@ def test_files_put_into_the_folder_by_hand_are_taken_in(store: Store) -> None:
     write_tiny(store.root / "mine" / "hand.gguf")
     (store.root / "mine" / "junk.gguf").write_bytes(b"junk")
     write_split(store.root / "mine", "set", 2)
-    assert sorted(model.id for model in store.rescan()) == ["hand", "set"]
+    assert sorted(model.model_id for model in store.rescan()) == ["hand", "set"]
     assert len(store.rescan()) == 2
 
 
@@ -122,25 +122,25 @@ def test_removed_model_can_be_restored_until_the_trash_is_emptied(
     store: Store, tmp_path: Path
 ) -> None:
     model = store.add_file(write_tiny(tmp_path / "a.gguf"))
-    assert store.remove(model.id) == model.size_bytes
+    assert store.remove(model.model_id) == model.size_bytes
     assert store.installed() == []
     assert not model.path.exists()
-    assert store.restore(model.id) == model
+    assert store.restore(model.model_id) == model
     assert store.installed() == [model]
-    store.remove(model.id)
+    store.remove(model.model_id)
     assert store.empty_trash() >= model.size_bytes
     with pytest.raises(ModelNotFound):
-        store.restore(model.id)
+        store.restore(model.model_id)
 
 
 def test_verify_finds_one_flipped_bit(store: Store, tmp_path: Path) -> None:
     model = store.add_file(write_tiny(tmp_path / "a.gguf"))
-    assert store.verify(model.id).verified_at >= model.verified_at
+    assert store.verify(model.model_id).verified_at >= model.verified_at
     body = bytearray(model.path.read_bytes())
     body[-1] ^= 1
     model.path.write_bytes(body)
     with pytest.raises(VerificationFailed, match="damaged"):
-        store.verify(model.id)
+        store.verify(model.model_id)
 
 
 def test_progress_ends_at_the_total(store: Store, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_same_name_and_other_bytes_get_another_id(store: Store, tmp_path: Path) 
     again = store.add_file(tmp_path / "a.gguf")
     other = store.add_file(write_tiny(tmp_path / "b" / "a.gguf", extra="x"))
     assert again == first
-    assert other.id == "a-2"
+    assert other.model_id == "a-2"
     assert other.path != first.path
 
 
@@ -185,7 +185,7 @@ def test_a_record_that_was_tampered_with_is_no_model(
     store: Store, tmp_path: Path, change: dict[str, object]
 ) -> None:
     model = store.add_file(write_tiny(tmp_path / "a.gguf"))
-    path = store.root / ".records" / f"{model.id}.json"
+    path = store.root / ".records" / f"{model.model_id}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     assert store.installed() == []
 
@@ -194,7 +194,7 @@ def test_a_half_written_record_is_ignored_and_the_file_found_again(
     store: Store, tmp_path: Path
 ) -> None:
     model = store.add_file(write_tiny(tmp_path / "a.gguf"))
-    path = store.root / ".records" / f"{model.id}.json"
+    path = store.root / ".records" / f"{model.model_id}.json"
     path.write_text(path.read_text()[:40])
     assert store.installed() == []
     assert [one.path for one in store.rescan()] == [model.path]
@@ -214,7 +214,7 @@ def test_two_processes_add_at_once_and_neither_is_lost(store: Store, tmp_path: P
         subprocess.Popen([sys.executable, "-c", code, str(store.root), *batch]) for batch in batches
     ]
     assert [process.wait(60) for process in running] == [0, 0]
-    assert sorted(model.id for model in store.installed()) == [
+    assert sorted(model.model_id for model in store.installed()) == [
         "same",
         "same-2",
         "same-3",
