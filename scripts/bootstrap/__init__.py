@@ -1,0 +1,1 @@
+"""What `run.py` and `test.py` need before anything is installed: standard library only."""

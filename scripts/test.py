@@ -1,0 +1,29 @@
+"""Sets up the test tools and runs the test suite: `python3 scripts/test.py [pytest arguments]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bootstrap import interpreter
+
+
+def main() -> int:
+    interpreter.ensure_modern()
+    from bootstrap.steps import ROOT, start
+    from run import set_up
+
+    code = set_up(with_window=True, for_tests=True)
+    if code:
+        return code
+    os.chdir(ROOT)
+    environ = {
+        **os.environ,
+        "QT_QPA_PLATFORM": os.environ.get("QT_QPA_PLATFORM", "offscreen"),
+        "PYTHONFAULTHANDLER": "1",
+    }
+    return start("pytest", ["-o", "faulthandler_timeout=180", *sys.argv[1:]], environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
