@@ -1,0 +1,154 @@
+"""Answers as all wire formats need them: whole, merged, and guarded against surprises."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import GarretError
+from app.core.events import Timings, Usage
+from app.engine.api.errors import ApiError, api_error
+from app.engine.chat.answer import Answer
+from app.engine.chat.values import (
+    AnswerEnded,
+    AnswerEvent,
+    CallArguments,
+    CallBegan,
+    TextPiece,
+    ThinkingPiece,
+)
+from app.engine.types import TokenLogprob
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class WholeCall:
+    """A tool call that is complete."""
+
+    call_id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class WholeAnswer:
+    """An answer in one piece."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[WholeCall] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    ended: AnswerEnded = field(default_factory=lambda: AnswerEnded("stop", Usage(), Timings()))
+
+    def add(self, event: AnswerEvent) -> None:
+        match event:
+            case TextPiece(text=text, logprobs=logprobs):
+                self.text += text
+                self.logprobs.extend(logprobs)
+            case ThinkingPiece(text=text):
+                self.reasoning += text
+            case CallBegan(name=name, call_id=call_id):
+                self.calls.append(WholeCall(call_id or new_call_id(), name))
+            case CallArguments(index=index, delta=delta):
+                self.calls[index].arguments += delta
+            case AnswerEnded():
+                self.ended = event
+            case _:
+                pass
+
+
+async def whole(answer: Answer) -> WholeAnswer:
+    """Waits for the end; cancelling this cancels the generation."""
+    result = WholeAnswer()
+    async with aclosing(answer.events()) as events:
+        async for event in events:
+            result.add(event)
+    return result
+
+
+async def merge(answers: Sequence[Answer]) -> AsyncGenerator[tuple[int, AnswerEvent], None]:
+    """Events of several answers as they come, each with its answer's number."""
+    if len(answers) == 1:
+        async with aclosing(answers[0].events()) as only:
+            async for event in only:
+                yield 0, event
+        return
+    queue: asyncio.Queue[tuple[int, AnswerEvent | BaseException | None]] = asyncio.Queue(64)
+
+    async def pump(number: int) -> None:
+        try:
+            async with aclosing(answers[number].events()) as events:
+                async for event in events:
+                    await queue.put((number, event))
+        except GarretError as error:
+            await queue.put((number, error))
+        else:
+            await queue.put((number, None))
+
+    pumps = [asyncio.create_task(pump(number)) for number in range(len(answers))]
+    try:
+        running = len(pumps)
+        while running:
+            number, item = await queue.get()
+            if item is None:
+                running -= 1
+            elif isinstance(item, BaseException):
+                raise item
+            else:
+                yield number, item
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.wait(pumps)
+
+
+async def guarded(
+    events: AsyncGenerator[bytes, None], on_error: Callable[[ApiError], bytes]
+) -> AsyncGenerator[bytes, None]:
+    """The stream, ending in the API's own error event when something goes wrong after its start."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except ApiError as error:
+        yield on_error(error)
+    except GarretError as error:
+        yield on_error(api_error(error))
+    except Exception:  # noqa: BLE001 - the API's edge: log, answer, go on
+        _log.exception("an answer failed")
+        yield on_error(ApiError(500, "The engine made a mistake; its log says more."))
+
+
+def new_call_id() -> str:
+    return f"call_{secrets.token_hex(12)}"
+
+
+def usage_json(usages: Sequence[Usage]) -> dict[str, Any]:
+    """OpenAI's usage of one prompt and its answers."""
+    prompt = usages[0].prompt_tokens if usages else 0
+    completion = sum(usage.completion_tokens for usage in usages)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": usages[0].cached_tokens if usages else 0},
+    }
+
+
+def timings_json(timings: Timings) -> dict[str, Any]:
+    """llama-server's timings object."""
+    return {
+        "cache_n": timings.cache_n,
+        "prompt_n": timings.prompt_n,
+        "prompt_ms": round(timings.prompt_ms, 3),
+        "prompt_per_second": round(timings.prompt_per_s, 3),
+        "predicted_n": timings.predicted_n,
+        "predicted_ms": round(timings.predicted_ms, 3),
+        "predicted_per_second": round(timings.predicted_per_s, 3),
+    }

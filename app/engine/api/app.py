@@ -1,0 +1,120 @@
+"""Puts the endpoint together: routes, errors and the checks in front of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from app import __version__
+from app.core.control import EngineBoot
+from app.core.errors import GarretError
+from app.engine.api.control import ControlRoutes, rules_of
+from app.engine.api.errors import ApiError, api_error, error_response, shape_of
+from app.engine.api.models import ModelDirectory, model_entry
+from app.engine.api.openai_chat import ChatCompletions
+from app.engine.api.security import SecurityMiddleware
+from app.engine.api.sse import ClientGone
+from app.engine.chat.renderer import TemplateRenderer
+from app.engine.types import EngineService
+
+_log = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(
+    service: EngineService, boot: EngineBoot, renderer: TemplateRenderer | None = None
+) -> Starlette:
+    """The ASGI application of one engine process."""
+    templates = renderer or TemplateRenderer()
+    rules = rules_of(boot)
+    models = ModelDirectory(service, templates)
+    general = _General(service, models)
+    control = ControlRoutes(service, models, rules)
+    chat = ChatCompletions(models)
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/healthz", general.health),
+        ("GET", "/v1/models", general.models),
+        ("POST", "/v1/chat/completions", chat.create),
+        ("POST", "/v1/chat/completions/count", chat.count),
+        ("POST", "/control/load", control.load),
+        ("POST", "/control/unload", control.unload),
+        ("GET", "/control/status", control.status),
+        ("POST", "/control/configure", control.configure),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+        del app
+        try:
+            yield
+        finally:
+            templates.close()
+
+    return Starlette(
+        routes=[Route(path, _edge(handler), methods=[method]) for method, path, handler in table],
+        middleware=[Middleware(SecurityMiddleware, rules=rules)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+
+
+def _edge(handler: Handler) -> Handler:
+    """Turns whatever goes wrong in a handler into the called API's own error."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ClientGone:
+            return Response(status_code=499)
+        except ApiError as error:
+            return _refusal(request, error)
+        except GarretError as error:
+            return _refusal(request, api_error(error))
+        except Exception:  # noqa: BLE001 - the API's edge: log, answer, go on
+            _log.exception("%s failed", request.url.path)
+            return _refusal(request, ApiError(500, "The engine made a mistake; its log says more."))
+
+    return guarded
+
+
+def _refusal(request: Request, error: ApiError) -> Response:
+    anthropic = "anthropic-version" in request.headers
+    return error_response(error, shape_of(request.url.path, anthropic_header=anthropic))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    message = {404: "There is no such route.", 405: "This method is not supported here."}
+    return _refusal(request, ApiError(status, message.get(status, "The request was refused.")))
+
+
+class _General:
+    """Health and the list of models."""
+
+    def __init__(self, service: EngineService, models: ModelDirectory) -> None:
+        self._service = service
+        self._models = models
+        self._started_s = int(time.time())
+
+    async def health(self, request: Request) -> Response:
+        del request
+        status = self._service.status()
+        return JSONResponse({"status": "ok", "state": status.state, "version": __version__})
+
+    async def models(self, request: Request) -> Response:
+        del request
+        entries = [model_entry(info, self._started_s) for info in self._models.listed()]
+        return JSONResponse({"object": "list", "data": entries})
+
+    async def empty(self, request: Request) -> Response:
+        del request
+        return PlainTextResponse("")

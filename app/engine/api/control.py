@@ -1,0 +1,98 @@
+"""The app's own routes: load, unload, status, configure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.core.control import LoadEvent, LoadSpec
+from app.core.errors import GarretError
+from app.engine.api.body import bad, read_object, text
+from app.engine.api.errors import ApiError
+from app.engine.api.models import ModelDirectory
+from app.engine.api.security import AccessRules
+from app.engine.api.sse import EventStream, data_event
+from app.engine.types import EngineService
+
+_LISTS = ("user_keys", "allowed_origins", "allowed_hosts")
+
+
+class ControlRoutes:
+    """Only the app's own token reaches these."""
+
+    def __init__(self, service: EngineService, models: ModelDirectory, rules: AccessRules) -> None:
+        self._service = service
+        self._models = models
+        self._rules = rules
+
+    async def load(self, request: Request) -> Response:
+        """Streams LoadEvents; closing the stream cancels the load."""
+        body = await read_object(request)
+        if not text(body, "model_path") or not text(body, "model_id"):
+            raise bad("model_path", "and 'model_id' are required")
+        try:
+            spec = LoadSpec.from_json(
+                {**body, "tensor_split": tuple(body.get("tensor_split") or ())}
+            )
+        except TypeError:
+            raise ApiError(400, "This is not a load specification.") from None
+        return EventStream(self._load(spec))
+
+    async def _load(self, spec: LoadSpec) -> AsyncGenerator[bytes, None]:
+        loading: Any = self._service.load(spec)
+        try:
+            async with aclosing(loading):
+                async for event in loading:
+                    yield data_event(event.to_json())
+                    if event.model is not None:
+                        await self._warm(event.model.model_id)
+        except GarretError as error:
+            yield data_event(LoadEvent(error=error.to_json()).to_json())
+
+    async def _warm(self, model_id: str) -> None:
+        try:
+            await (await self._models.chat(model_id)).warm()
+        except GarretError:
+            return  # whoever asks the model hears what is wrong with its template
+
+    async def unload(self, request: Request) -> Response:
+        body = await read_object(request)
+        await self._service.unload(text(body, "model"))
+        return JSONResponse({"ok": True})
+
+    async def status(self, request: Request) -> Response:
+        del request
+        return JSONResponse(self._service.status().to_json())
+
+    async def configure(self, request: Request) -> Response:
+        """Live changes: who may ask, and which models can be loaded by name."""
+        body = await read_object(request)
+        changes: dict[str, Any] = {}
+        if (share := body.get("share")) is not None:
+            if not isinstance(share, bool):
+                raise bad("share", "must be true or false")
+            changes["share"] = share
+        for name in _LISTS:
+            if (value := body.get(name)) is not None:
+                if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+                    raise bad(name, "must be a list of strings")
+                changes[name] = tuple(value)
+        for name, value in changes.items():
+            setattr(self._rules, name, value)
+        if (models := body.get("models")) is not None:
+            if not isinstance(models, dict):
+                raise bad("models", "must be an object")
+            changes["models"] = models
+        self._service.configure(changes)
+        return JSONResponse({"ok": True, "share": self._rules.share})
+
+
+def rules_of(boot: Any) -> AccessRules:
+    """The access rules an engine starts with."""
+    names = {field.name for field in dataclasses.fields(AccessRules)}
+    return AccessRules(**{name: getattr(boot, name) for name in names})

@@ -1,0 +1,1 @@
+"""Streaming parsers of what models write: prose, reasoning and tool calls."""
