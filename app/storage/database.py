@@ -76,6 +76,11 @@ def translate(error: sqlite3.Error, path: Path) -> StorageError | None:
     return None
 
 
+def marker_of(path: Path) -> Path:
+    """A file beside the database that says: damaged, repair at the next start."""
+    return path.with_name(path.name + ".damaged")
+
+
 def _disk_is_full(path: Path) -> bool:
     try:
         return shutil.disk_usage(path.parent).free < _LOW_DISK_BYTES
@@ -111,7 +116,7 @@ class Database:
         except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
-            raise translate(error, self.path) or error from error
+            raise self._problem(error) from error
         self._writer = connection
 
     async def write(self, job: Job[T]) -> T:
@@ -149,6 +154,12 @@ class Database:
             raise RuntimeError("the database is not open")
         return self._writer
 
+    def _problem(self, error: sqlite3.Error) -> Exception:
+        problem = translate(error, self.path)
+        if isinstance(problem, StorageDamaged):
+            marker_of(self.path).touch()
+        return problem or error
+
     def _run_write(self, job: Job[T]) -> T:
         connection = self._connection()
         try:
@@ -156,7 +167,7 @@ class Database:
             result = job(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise translate(error, self.path) or error from error
+            raise self._problem(error) from error
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -166,7 +177,7 @@ class Database:
         try:
             return job(self._connection())
         except sqlite3.Error as error:
-            raise translate(error, self.path) or error from error
+            raise self._problem(error) from error
 
     def _run_read(self, job: Job[T]) -> T:
         try:
@@ -182,4 +193,4 @@ class Database:
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:
-            raise translate(error, self.path) or error from error
+            raise self._problem(error) from error

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.errors import StorageDamaged
+from app.storage.backup import Backups, is_sound
 from app.storage.chats import ChatStore
-from app.storage.database import Database
+from app.storage.database import Database, marker_of
 from app.storage.labels import Labels
 from app.storage.outbox import Outbox
 from app.storage.prompts import PromptLibrary
 from app.storage.queue import MessageQueue
+from app.storage.recovery import Recovery, recover
 from app.storage.rows import parts_from_text
 from app.storage.runs import RunStore
 from app.storage.search import Search
@@ -24,7 +27,7 @@ from app.storage.tree import MessageTree
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The stores of one database file."""
+    """The stores of one database file. `recovery` says what was repaired at the start."""
 
     database: Database
     chats: ChatStore
@@ -35,6 +38,27 @@ class Storage:
     prompts: PromptLibrary
     queue: MessageQueue
     runs: RunStore
+    backups: Backups
+    recovery: Recovery | None = None
+
+    async def maintain(self) -> None:
+        """What can wait until the window is up: check the file, empty old trash, back up.
+
+        Run it once after the start, and daily. Found damage is repaired at the next start.
+
+        Raises: StorageDamaged, StorageFull (no room for a backup).
+        """
+        path = self.database.path
+        if not await asyncio.to_thread(is_sound, path):
+            await asyncio.to_thread(marker_of(path).touch)
+            raise StorageDamaged(
+                "The file with your chats is damaged.",
+                "Restart Garret: it repairs the file from the newest good backup.",
+                path=str(path),
+            )
+        await self.chats.purge()
+        if self.backups.is_due:
+            await self.backups.make()
 
     async def close(self) -> None:
         """Finishes queued writes and closes the file.
@@ -47,20 +71,18 @@ class Storage:
             await asyncio.to_thread(self.database.close)
 
 
-async def open_storage(path: Path, *, clock: Callable[[], float] = time.time) -> Storage:
-    """Opens the chats, migrating them first, off the caller's loop.
+async def open_storage(
+    path: Path, backup_folder: Path | None = None, *, clock: Callable[[], float] = time.time
+) -> Storage:
+    """Opens the chats off the caller's loop: repairs a damaged file, migrates an old one.
 
-    Answers that were streaming when the last process died are marked as stopped.
+    Backups lie in `backups` beside the file unless a folder is given. Answers that were
+    streaming when the last process died are marked as stopped.
 
     Raises: StorageError and its kinds.
     """
-    database = Database(path)
-    try:
-        await asyncio.to_thread(database.open)
-        await database.write(_finish_interrupted)
-    except BaseException:
-        await asyncio.to_thread(database.close)
-        raise
+    backups = Backups(path, backup_folder or path.parent / "backups", clock)
+    database, recovery = await asyncio.to_thread(_open_or_repair, path, backups, clock)
     messages = MessageTree(database, clock)
     return Storage(
         database=database,
@@ -72,7 +94,39 @@ async def open_storage(path: Path, *, clock: Callable[[], float] = time.time) ->
         prompts=PromptLibrary(database, clock),
         queue=MessageQueue(database, clock),
         runs=RunStore(database, clock),
+        backups=backups,
+        recovery=recovery,
     )
+
+
+def _open_or_repair(
+    path: Path, backups: Backups, clock: Callable[[], float]
+) -> tuple[Database, Recovery | None]:
+    if not marker_of(path).exists() and not _has_vanished(path, backups):
+        try:
+            return _opened(path), None
+        except StorageDamaged:
+            pass
+    recovery = recover(path, backups, clock())
+    return _opened(path), recovery
+
+
+def _has_vanished(path: Path, backups: Backups) -> bool:
+    """Whether there were chats (there are backups of them) and the file is gone or empty."""
+    if path.with_name(path.name + "-wal").exists():
+        return False
+    return (not path.exists() or path.stat().st_size == 0) and bool(backups.list())
+
+
+def _opened(path: Path) -> Database:
+    database = Database(path)
+    try:
+        database.open()
+        database.submit(_finish_interrupted).result()
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _finish_interrupted(connection: sqlite3.Connection) -> None:
