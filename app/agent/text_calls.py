@@ -58,7 +58,7 @@ def find_calls(text: str, specs: Sequence[ToolSpec], *, cut: bool = False) -> Te
         call, position, closed, problem = found
         if call is None or problem:
             break
-        if cut and not closed and position >= len(body.rstrip()):
+        if cut and not closed and _next_call(body, position, by_name) is None:
             problem = "the message was cut off before the call was complete"
             break
         calls.append(call)

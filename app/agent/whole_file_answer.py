@@ -16,7 +16,7 @@ _PATHLIKE = re.compile(r"^[\w.@+-]+(?:/[\w.@+ -]+)*\.[A-Za-z0-9]{1,8}$")
 _NAMELESS = {"Makefile", "Dockerfile", "LICENSE", "README"}
 _LABEL = re.compile(r"^(?:file(?:name)?|path)\s*[:=]\s*", re.I)
 _COMMENT = re.compile(
-    r"^\s*(?:#|//|--|;|/\*|<!--)\s*(?:file(?:name)?\s*:\s*)?(\S+?)\s*(?:\*/|-->)?$"
+    r"^\s*(?:#|//|--|;|/\*|<!--)\s*(?:file(?:name)?\s*:\s*)?(\S+?)\s*(?:\*/|-->)?$", re.I
 )
 PLACEHOLDER_PATH = "path/of/the/file.py"
 
