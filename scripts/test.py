@@ -10,7 +10,7 @@ from bootstrap import interpreter
 
 def main() -> int:
     interpreter.ensure_modern()
-    from bootstrap.steps import ROOT, start
+    from bootstrap.steps import ROOT, installed_starter, start
     from run import set_up
 
     code = set_up(with_window=True, for_tests=True)
@@ -22,6 +22,9 @@ def main() -> int:
         "QT_QPA_PLATFORM": os.environ.get("QT_QPA_PLATFORM", "offscreen"),
         "PYTHONFAULTHANDLER": "1",
     }
+    starter = installed_starter()
+    if starter:
+        environ.setdefault("GARRET_TEST_MODEL", str(starter))
     return start("pytest", ["-o", "faulthandler_timeout=180", *sys.argv[1:]], environ)
 
 

