@@ -61,6 +61,9 @@ def set_up(*, with_window: bool, for_tests: bool = False) -> int:
         say(f"\nSet-up failed: {error.strerror or error}{where}.")
         say("Check that the disk has room and that the folder may be written, then try again.")
         return 1
+    except Exception:  # noqa: BLE001 - the edge: a bug here is kept in the log, not on the screen
+        say(f"\nSet-up met a bug of its own. Please report it with the end of {steps.note_bug()}.")
+        return 1
     return 0
 
 

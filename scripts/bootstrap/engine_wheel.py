@@ -184,7 +184,10 @@ class EngineWheel:
             unpacked = work / "unpacking"
             shutil.rmtree(unpacked, ignore_errors=True)
             with tarfile.open(archive) as tar:
-                tar.extractall(unpacked, filter="data")
+                # Python before 3.11.4 has no filters; the archive's hash is already checked.
+                if hasattr(tarfile, "data_filter"):
+                    tar.extraction_filter = tarfile.data_filter
+                tar.extractall(unpacked)
             os.replace(next(unpacked.iterdir()), source)
         return source
 

@@ -90,6 +90,16 @@ class SetUp:
             if not self.is_complete():
                 self._run_steps()
 
+    def note_bug(self) -> Path:
+        """Appends the exception being handled to the set-up's log; where that is."""
+        import traceback
+
+        log = ROOT / ".venv" / "setup.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        return log
+
     def _run_steps(self) -> None:
         from bootstrap.engine_wheel import EngineWheel, WheelCache
         from bootstrap.environment import Environment
