@@ -127,21 +127,52 @@ def _rescue(damaged: Path, target: sqlite3.Connection) -> tuple[int, int]:
 
 
 def _readable(source: sqlite3.Connection, table: str, columns: str) -> Iterator[sqlite3.Row]:
-    """Every row that can be read, going around the pages that cannot."""
-    spans = [(1, _last_id(source, table))]
-    while spans:
-        low, high = spans.pop()
+    """Every row that can be read: forward to the damage, over it in growing steps, then
+    backward to its other side."""
+    forward = f"SELECT {columns} FROM {table} WHERE id >= ? ORDER BY id"  # noqa: S608
+    backward = f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? ORDER BY id DESC"  # noqa: S608
+    end = _last_id(source, table) + 1
+    start, step = 1, 1
+    gap: int | None = None  # the first id not yet seen when the damage began
+    while start < end:
+        reader = _Reader(source)
+        for row in reader.rows(forward, (start,)):
+            if gap is not None:
+                yield from _Reader(source).rows(backward, (gap, start))
+                gap, step = None, 1
+            yield row
+            start = row["id"] + 1
+        if not reader.has_failed:
+            break
+        gap = start if gap is None else gap
+        start += step
+        step *= 2
+    if gap is not None:
+        yield from _Reader(source).rows(backward, (gap, max(end, start)))
+
+
+class _Reader:
+    """Rows of a query until it ends or fails."""
+
+    def __init__(self, source: sqlite3.Connection) -> None:
+        self._source = source
+        self.has_failed = False
+
+    def rows(self, sql: str, values: tuple[int, ...]) -> Iterator[sqlite3.Row]:
+        cursor: Iterator[sqlite3.Row] = iter(())
         try:
-            rows = source.execute(
-                f"SELECT {columns} FROM {table} WHERE id BETWEEN ? AND ?",  # noqa: S608
-                (low, high),
-            ).fetchall()
+            cursor = self._source.execute(sql, values)
         except sqlite3.Error:
-            if low < high:
-                middle = (low + high) // 2
-                spans += [(middle + 1, high), (low, middle)]
-            continue
-        yield from rows
+            self.has_failed = True
+        while True:
+            try:
+                row = next(cursor, None)
+            except sqlite3.Error:
+                self.has_failed = True
+                return
+            if row is None:
+                return
+            yield row
 
 
 def _last_id(source: sqlite3.Connection, table: str) -> int:
