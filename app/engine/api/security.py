@@ -31,6 +31,7 @@ class AccessRules:
     host: str = "127.0.0.1"
     share: bool = False
     user_keys: tuple[str, ...] = ()
+    any_user_key: bool = False
     allowed_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
 
@@ -111,6 +112,7 @@ class SecurityMiddleware:
         is_app = is_user = False
         for key in given:
             is_app |= _same(key, self._rules.token)
+            is_user |= self._rules.any_user_key and bool(key)
             for known in self._rules.user_keys:
                 is_user |= _same(key, known)
         if is_app:
