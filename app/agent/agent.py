@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import date
 from typing import Any
 
@@ -85,7 +85,7 @@ class Agent:
         if text.strip():
             self._mailbox.said.append(text)
 
-    async def send(self, text: str) -> AsyncIterator[AgentEvent]:
+    async def send(self, text: str) -> AsyncGenerator[AgentEvent, None]:
         """Works on one request; the last event is RunEnded. Closing the iterator stops it."""
         if self._busy:
             raise RuntimeError("the agent is already working; use say()")

@@ -234,7 +234,7 @@ async def _client(server: McpServer) -> AsyncGenerator[Client, None]:
             parameters = StdioServerParameters(
                 command=server.command[0], args=list(server.command[1:]), env=dict(server.env)
             )
-            log = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))  # noqa: ASYNC230
+            log = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))  # noqa: ASYNC230, SIM115
             transport = stdio_client(parameters, log)
         else:
             raise ValueError("neither a command nor a URL")

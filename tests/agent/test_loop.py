@@ -358,7 +358,7 @@ def test_closing_the_iterator_stops_everything(hands: FakeHands) -> None:
         async for event in stream:
             if isinstance(event, events.Text):
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert engine.closed == 1
 
     asyncio.run(asyncio.wait_for(go(), 5))
