@@ -208,6 +208,7 @@ class EngineWheel:
             )
         if code != 0:
             raise commands.explain(tail, title, self._environment.log)
+        link_copies(self._environment.packages() / "llama_cpp" / "lib")
 
     def _works(self) -> bool:
         try:
@@ -237,6 +238,23 @@ class EngineWheel:
             env=env or commands.pip_environment(),
             on_line=on_line,
         )
+
+
+def link_copies(folder: Path) -> None:
+    """Makes the copies of each library (x.so, x.so.0, x.so.0.1) one file with links to it.
+
+    Wheels hold no links. A copy opened by its path while the linker loads another by its name
+    would be a second library with its own state: callbacks set in one are not seen by the other.
+    """
+    if os.name != "posix":
+        return
+    for real in sorted(folder.glob("*.so.*.*")):
+        for copy in sorted(folder.glob(f"{real.name.split('.so.')[0]}.so*")):
+            if copy != real and not copy.is_symlink() and copy.read_bytes() == real.read_bytes():
+                link = copy.with_name(f".{copy.name}.link")
+                link.unlink(missing_ok=True)
+                link.symlink_to(real.name)
+                os.replace(link, copy)
 
 
 def _build_detail(done: int, total: int, what: str, elapsed_s: float) -> str:

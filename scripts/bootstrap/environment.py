@@ -104,7 +104,12 @@ class Environment:
 
     def point_to_source(self) -> None:
         """Lets this environment's Python find `app` from any working directory."""
-        where = subprocess.run(
+        target = self.packages() / "garret-source.pth"
+        target.write_text(f"{self.root}\n", encoding="utf-8")
+
+    def packages(self) -> Path:
+        """Its site-packages folder."""
+        answer = subprocess.run(
             [
                 str(self.python),
                 "-I",
@@ -116,8 +121,7 @@ class Environment:
             text=True,
             check=True,
         )
-        target = Path(where.stdout.strip()) / "garret-source.pth"
-        target.write_text(f"{self.root}\n", encoding="utf-8")
+        return Path(answer.stdout.strip())
 
 
 def without_package(lock_text: str, package: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bootstrap import commands
 from bootstrap.console import SetupFailed
-from bootstrap.engine_wheel import WheelCache
+from bootstrap.engine_wheel import WheelCache, link_copies
 from bootstrap.environment import pinned_version, without_package
 from bootstrap.stamp import Stamp, key_of
 
@@ -122,3 +122,16 @@ def test_everything_a_command_prints_is_in_the_log(tmp_path: Path) -> None:
     )
     assert (code, tail, seen) == (3, ["out", "err"], ["out", "err"])
     assert "out\nerr\n" in log.read_text()
+
+
+def test_copies_of_a_library_become_one_file(tmp_path: Path) -> None:
+    for name in ("libggml.so", "libggml.so.0", "libggml.so.0.25.3"):
+        (tmp_path / name).write_bytes(b"ggml")
+    for name in ("libggml-base.so", "libggml-base.so.0", "libggml-base.so.0.25.3"):
+        (tmp_path / name).write_bytes(b"base")
+    link_copies(tmp_path)
+    link_copies(tmp_path)
+    assert (tmp_path / "libggml.so").samefile(tmp_path / "libggml.so.0.25.3")
+    assert (tmp_path / "libggml.so.0").samefile(tmp_path / "libggml.so.0.25.3")
+    assert (tmp_path / "libggml-base.so").read_bytes() == b"base"
+    assert len(list(tmp_path.iterdir())) == 6
