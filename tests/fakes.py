@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
+from app.client.supervisor import EngineView
+from app.core.control import ModelInfo
 from app.core.events import TextDelta, TurnEnded, TurnEvent, Usage
 from app.core.ports import TurnRequest
+from app.ui.ports import ModelChoice
 
 
 class FakeEngine:
@@ -35,7 +38,7 @@ class FakeEngine:
                 script.append(pause_s)
         return [*script, TurnEnded("stop", Usage(10, len(words), 4))]
 
-    async def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
+    async def stream(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
         self.requests.append(request)
         try:
@@ -59,3 +62,30 @@ class FakeEngine:
 
     async def context_tokens(self, model: str) -> int | None:
         return self.context
+
+
+class FakeEngineControl:
+    """The user's hand on an engine that is always ready, unless `view` is set to something else."""
+
+    def __init__(self, view: EngineView | None = None) -> None:
+        model = ModelInfo("smollm2-135m-instruct", n_ctx=8192, n_ctx_train=8192)
+        self.view = view if view is not None else EngineView("ready", model)
+        self.asked: list[str] = []
+
+    def choices(self) -> list[ModelChoice]:
+        return [
+            ModelChoice("smollm2-135m-instruct", "SmolLM2 135M", "98 MB", is_tiny=True),
+            ModelChoice("qwen3-coder-next-q4_k_m", "Qwen3-Coder-Next", "48.5 GB"),
+        ]
+
+    async def load_model(self, model_id: str) -> None:
+        self.asked.append(f"load {model_id}")
+
+    async def load_smaller(self) -> None:
+        self.asked.append("smaller")
+
+    async def cancel_load(self) -> None:
+        self.asked.append("cancel")
+
+    async def start_engine(self) -> None:
+        self.asked.append("start")

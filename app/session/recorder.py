@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 
 from app.core.errors import EngineError, GarretError
@@ -13,7 +14,7 @@ from app.session.events import AnswerEnded, AnswerProgress, NotSaved, SavedAgain
 from app.storage.outbox import Outbox, Rewrite
 from app.storage.values import MessageState, StoredMessage
 
-CHECKPOINT_S = 0.7  # plus the time of one write: less than the promised second
+CHECKPOINT_S = 0.5  # plus the time of one write on a slow disk: less than the promised second
 
 
 class AnswerRecorder:
@@ -79,15 +80,10 @@ class AnswerRecorder:
             self._queue.put_nowait(None)
 
     async def _listen(self, request: TurnRequest) -> None:
-        source = self._engine.stream(request)
-        try:
+        async with aclosing(self._engine.stream(request)) as source:
             async for event in source:
                 self._builder.add(event)
                 self._queue.put_nowait(AnswerProgress(self._placeholder.id, event))
-        finally:
-            close = getattr(source, "aclose", None)
-            if close is not None:
-                await close()
 
     def _verdict(self) -> tuple[MessageState, GarretError | None]:
         ended = self._builder.ended
