@@ -93,7 +93,7 @@ async def collect() -> dict[str, Any]:
             sandbox.sentence,
             "" if sandbox.proven else "The agent will ask before every command.",
         ),
-        _models_finding([model.id for model in models]),
+        _models_finding([model.model_id for model in models]),
         _settings_finding(settings),
         _display(),
     ]
@@ -115,7 +115,7 @@ async def collect() -> dict[str, Any]:
             "installed": status is not None,
         },
         "sandbox": asdict(sandbox),
-        "models": [{"id": m.id, "size_bytes": m.size_bytes} for m in models],
+        "models": [{"id": m.model_id, "size_bytes": m.size_bytes} for m in models],
         "findings": findings,
     }
 
