@@ -59,9 +59,7 @@ class TaskOwner:
             if self._on_error is not None:
                 self._on_error(name, error)
 
-    def _forget(
-        self, name: str, done: asyncio.Task[None], work: Coroutine[Any, Any, Any]
-    ) -> None:
+    def _forget(self, name: str, done: asyncio.Task[None], work: Coroutine[Any, Any, Any]) -> None:
         work.close()  # a task cancelled before its first step never awaited it
         if self._tasks.get(name) is done:
             del self._tasks[name]

@@ -12,7 +12,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetricsF, QGuiApplication, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 Scheme = Literal["system", "light", "dark"]
 ZOOM_STEPS = (0.75, 0.85, 0.92, 1.0, 1.1, 1.25, 1.4, 1.6, 1.85, 2.2)
@@ -127,6 +127,14 @@ def garret_palette(dark: bool) -> QPalette:
     return palette
 
 
+def tint(widget: QWidget, color: QColor) -> None:
+    """Gives a label or a flat button its colour; a label on Base draws with Text."""
+    palette = widget.palette()
+    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):
+        palette.setColor(role, color)
+    widget.setPalette(palette)
+
+
 class Theme(QObject):
     """The look at this moment. Owned by the composition root, handed to every widget that draws."""
 
@@ -156,6 +164,11 @@ class Theme(QObject):
     def zoom(self) -> float:
         """Text size as a factor, with presentation mode in it."""
         return self._zoom * (_PRESENTATION_ZOOM if self._presenting else 1.0)
+
+    @property
+    def base_zoom(self) -> float:
+        """What the user chose, without presentation mode."""
+        return self._zoom
 
     @property
     def presenting(self) -> bool:

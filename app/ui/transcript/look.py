@@ -7,6 +7,7 @@ from typing import Protocol
 
 from PySide6.QtGui import QFont, QImage
 
+from app.ui.icons import Icons
 from app.ui.theme import Colors, Theme
 
 
@@ -40,6 +41,7 @@ class Look:
     em: float
     column: int
     formulas: FormulaMaker | None = None
+    icons: Icons | None = None
 
     @property
     def gap(self) -> int:
@@ -47,7 +49,9 @@ class Look:
         return round(self.em * 0.62)
 
 
-def make_look(theme: Theme, formulas: FormulaMaker | None = None) -> Look:
+def make_look(
+    theme: Theme, icons: Icons | None = None, formulas: FormulaMaker | None = None
+) -> Look:
     """Today's look."""
     return Look(
         colors=theme.colors,
@@ -57,4 +61,5 @@ def make_look(theme: Theme, formulas: FormulaMaker | None = None) -> Look:
         em=theme.em(),
         column=theme.column_width(),
         formulas=formulas,
+        icons=icons,
     )

@@ -40,7 +40,9 @@ def is_allowed_link(url: str) -> bool:
 
 
 def _new_parser() -> MarkdownIt:
-    parser = MarkdownIt("js-default", {"html": False, "maxNesting": _MAX_NESTING, "tasklists": True})
+    parser = MarkdownIt(
+        "js-default", {"html": False, "maxNesting": _MAX_NESTING, "tasklists": True}
+    )
     parser.use(footnote_plugin, inline=False, move_to_end=False, always_match_refs=True)
     parser.use(
         dollarmath_plugin,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from markdown_it.token import Token
+from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QBrush,
     QFont,
@@ -77,6 +78,36 @@ class DocumentWriter:
         self._begin(self._block_format(), self._char_format())
         self._cursor.insertText(visible(text).replace("\n", _LINE_BREAK), self._char_format())
 
+    def write_muted(self, text: str) -> None:
+        """Plain text in the small, muted type of asides."""
+        self._footnote = " "
+        self.write_plain(text)
+        self._footnote = ""
+
+    def write_display_math(self, latex: str) -> None:
+        """A formula on its own line."""
+        self._cursor.movePosition(QTextCursor.MoveOperation.End)
+        block = self._block_format()
+        block.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._begin(block, self._char_format())
+        self.insert_formula(latex, display=True)
+
+    def write_cell(
+        self, cursor: QTextCursor, inline: Token, is_head: bool, align: Qt.AlignmentFlag | None
+    ) -> None:
+        """The content of one table cell, at `cursor`."""
+        self._cursor = cursor
+        form = self._char_format()
+        if is_head:
+            form.setFontWeight(QFont.Weight.DemiBold)
+        block = QTextBlockFormat()
+        if align is not None:
+            block.setAlignment(align)
+        cursor.setBlockFormat(block)
+        self._formats.append(form)
+        self._inline(inline)
+        self._formats.clear()
+
     # -- formats ----------------------------------------------------------------------------
 
     def _char_format(self) -> QTextCharFormat:
@@ -114,7 +145,7 @@ class DocumentWriter:
             self._item_open = False
             form, existing = self._lists[-1]
             block.setIndent(0)
-            block.setTopMargin(block.topMargin() if existing is None else self._look.em * 0.22)
+            block.setTopMargin(self._item_gap(existing))
             if self._marker is not None:
                 marker = QTextBlockFormat.MarkerType
                 block.setMarker(marker.Checked if self._marker else marker.Unchecked)
@@ -123,6 +154,12 @@ class DocumentWriter:
                 self._lists[-1] = (form, cursor.createList(form))
             else:
                 existing.add(cursor.block())
+
+    def _item_gap(self, existing: QTextList | None) -> float:
+        if self._document.isEmpty():
+            return 0.0
+        is_first_of_outer = existing is None and len(self._lists) == 1
+        return self._look.gap * 0.8 if is_first_of_outer else self._look.em * 0.22
 
     # -- blocks -----------------------------------------------------------------------------
 
@@ -145,9 +182,7 @@ class DocumentWriter:
         block = self._block_format(self._look.em * 1.05)
         if self._document.isEmpty():
             block.setTopMargin(self._look.em * 0.3)
-        block.setLineHeight(
-            125.0, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
-        )
+        block.setLineHeight(125.0, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         block.setHeadingLevel(level)
         self._begin(block, form)
         self._formats.append(form)
@@ -205,9 +240,7 @@ class DocumentWriter:
         form.setFont(self._look.code)
         block = self._block_format(self._look.em * 0.35)
         block.setBackground(QBrush(self._look.colors.code))
-        block.setLineHeight(
-            125.0, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
-        )
+        block.setLineHeight(125.0, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         self._begin(block, form)
         self._cursor.insertText(
             visible(token.content.rstrip("\n")).replace("\n", _LINE_BREAK), form

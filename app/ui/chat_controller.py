@@ -1,0 +1,371 @@
+"""Ties stored chats and their sessions to the chat page. Holds no widgets of its own.
+
+Answers go on when the user looks at another chat: each runs in a task named `answer-<chat id>` of
+the task owner, and what it said is shown again when the user comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.core.errors import GarretError
+from app.core.events import PromptProgress, TextDelta, ThinkingDelta, TurnEnded
+from app.core.messages import AttachmentPart, Message, TextPart
+from app.session.chat import ChatSession
+from app.session.events import (
+    AnswerEnded,
+    AnswerProgress,
+    AnswerStarted,
+    MessageStored,
+    NotSaved,
+    SavedAgain,
+    SessionEvent,
+)
+from app.storage.values import Chat, StoredMessage
+from app.ui.chat_items import item_of, items_of
+from app.ui.chat_page import ChatPage
+from app.ui.ports import ChatServices
+from app.ui.tasks import TaskOwner
+from app.ui.transcript.cells import NoticeCell
+from app.ui.transcript.messages import MessageItem
+
+_DRAFT_DELAY_MS = 400
+
+
+@dataclass
+class RunningAnswer:
+    """What an answer has said so far, to show it again."""
+
+    session: ChatSession
+    message: StoredMessage | None = None
+    pieces: list[tuple[bool, str]] = field(default_factory=list)  # (is thinking, text)
+    progress: PromptProgress | None = None
+
+
+class ChatController(QObject):
+    """Opens chats, sends, stops, answers again, edits, switches siblings, keeps drafts."""
+
+    chats_changed = Signal()
+    chat_opened = Signal(object)  # Chat, or None for a new one
+    answering_changed = Signal()
+    usage_known = Signal(object)  # TurnEnded of the open chat
+    problem = Signal(object)  # GarretError that belongs to no message
+
+    def __init__(
+        self,
+        page: ChatPage,
+        services: ChatServices,
+        tasks: TaskOwner,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._page = page
+        self._services = services
+        self._storage = services.storage
+        self._tasks = tasks
+        self._running: dict[int, RunningAnswer] = {}
+        self.chat: Chat | None = None
+        self.branch: list[StoredMessage] = []
+        self._draft_timer = QTimer(self)
+        self._draft_timer.setSingleShot(True)
+        self._draft_timer.setInterval(_DRAFT_DELAY_MS)
+        self._draft_timer.timeout.connect(self.save_draft)
+        page.composer.submitted.connect(self._on_submitted)
+        page.composer.stop_requested.connect(self.stop)
+        page.composer.edited.connect(lambda _text: self._draft_timer.start())
+
+    # -- chats ------------------------------------------------------------------------------
+
+    @property
+    def chat_id(self) -> int | None:
+        return self.chat.id if self.chat is not None else None
+
+    @property
+    def busy_chats(self) -> frozenset[int]:
+        """Chats an answer is being written in."""
+        return frozenset(self._running)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the open chat is being answered."""
+        return self.chat_id in self._running
+
+    def new_chat(self) -> None:
+        """An empty page; the chat is stored with its first message."""
+        self.save_draft()
+        self._show(None, [])
+        self._page.composer.set_text("")
+        self.chat_opened.emit(None)
+
+    def open_chat(self, chat_id: int, message_id: int | None = None) -> None:
+        """Shows a stored chat, at a message if one is given."""
+        if chat_id == self.chat_id and message_id is None:
+            return
+        self.save_draft()
+        self._tasks.start("open-chat", self._open(chat_id, message_id))
+
+    async def _open(self, chat_id: int, message_id: int | None) -> None:
+        chat = await self._storage.chats.get(chat_id)
+        if message_id is not None:
+            branch = await self._storage.messages.branch_from(message_id)
+        else:
+            branch = await self._storage.messages.branch(chat_id)
+        queued = await self._storage.queue.list(chat_id)
+        self._show(chat, branch)
+        for waiting in queued:
+            self._show_queued(waiting.id, waiting.message)
+        self._page.composer.set_text(chat.draft)
+        if message_id is not None:
+            self._page.transcript.scroll_to_message(message_id)
+        self.chat_opened.emit(chat)
+
+    def _show(self, chat: Chat | None, branch: list[StoredMessage]) -> None:
+        self.chat = chat
+        self.branch = branch
+        running = self._running.get(chat.id) if chat is not None else None
+        live_id = running.message.id if running and running.message else None
+        self._page.show_messages(items_of(m for m in branch if m.id != live_id))
+        if running is not None and running.message is not None:
+            self._replay(running)
+        self._after_change()
+
+    def _replay(self, running: RunningAnswer) -> None:
+        assert running.message is not None
+        message_id = running.message.id
+        transcript = self._page.transcript
+        self._page.show_transcript()
+        transcript.begin_answer(item_of(running.message))
+        if running.progress is not None:
+            transcript.set_progress(message_id, running.progress)
+        for is_thinking, text in running.pieces:
+            if is_thinking:
+                transcript.append_thinking(message_id, text)
+            else:
+                transcript.append_text(message_id, text)
+
+    def save_draft(self) -> None:
+        """Stores what stands in the composer with its chat."""
+        self._draft_timer.stop()
+        text = self._page.composer.current_text
+        if self.chat is not None and text != self.chat.draft:
+            chat_id = self.chat.id
+            self._tasks.start(f"draft-{chat_id}", self._save_draft(chat_id, text))
+
+    async def _save_draft(self, chat_id: int, text: str) -> None:
+        chat = await self._storage.chats.update(chat_id, draft=text)
+        if self.chat is not None and self.chat.id == chat_id:
+            self.chat = chat
+
+    async def until_drafts_saved(self) -> None:
+        """For the end of the window: what was typed last is on disk."""
+        for chat_id in [self.chat_id] if self.chat_id is not None else []:
+            text = self._page.composer.current_text
+            await self._save_draft(chat_id, text)
+
+    # -- asking -----------------------------------------------------------------------------
+
+    def _on_submitted(self, text: str, attachments: tuple[AttachmentPart, ...]) -> None:
+        edited = self._page.composer.editing
+        self._page.composer.end_edit()
+        self._page.composer.clear()
+        if edited is not None:
+            self.edit(edited, text)
+        else:
+            self.send(text, attachments)
+
+    def send(self, text: str, attachments: tuple[AttachmentPart, ...] = ()) -> None:
+        """Asks in the open chat, or queues the question while an answer is being written."""
+        if self.chat is not None and self.is_answering:
+            message = Message("user", (*attachments, TextPart(text)))
+            self._tasks.start(f"queue-{id(message)}", self._queue(self.chat.id, message))
+            return
+        name = f"answer-{self.chat_id}" if self.chat else "answer-new"
+        self._tasks.start(name, self._send(self.chat, text, attachments))
+
+    async def _send(
+        self, chat: Chat | None, text: str, attachments: tuple[AttachmentPart, ...]
+    ) -> None:
+        try:
+            if chat is None:
+                chat = await self._storage.chats.create()
+                self.chat = chat
+                self.chat_opened.emit(chat)
+            session = self._session(chat.id)
+            await self._run(chat.id, session, session.send(text, attachments))
+        except GarretError as error:
+            self._page.composer.set_text(text)
+            self.problem.emit(error)
+
+    async def _queue(self, chat_id: int, message: Message) -> None:
+        waiting = await self._storage.queue.add(chat_id, message)
+        if self.chat_id == chat_id:
+            self._show_queued(waiting.id, message)
+
+    def _show_queued(self, queued_id: int, message: Message) -> None:
+        self._page.show_transcript()
+        item = MessageItem(-queued_id, "user", message.parts, "queued", "You")
+        self._page.transcript.set_message(item)
+
+    def regenerate(self, message_id: int) -> None:
+        """Another answer beside this one."""
+        if self.chat is None or self.is_answering:
+            return
+        session = self._session(self.chat.id)
+        self._page.transcript.remove_from(message_id)
+        self._start(self.chat.id, session, session.regenerate(message_id))
+
+    def retry(self, message_id: int) -> None:
+        """After a failure: the same as answering again."""
+        self.regenerate(message_id)
+
+    def edit(self, message_id: int, text: str) -> None:
+        """The question anew, as a sibling."""
+        if self.chat is None or self.is_answering:
+            return
+        session = self._session(self.chat.id)
+        self._page.transcript.remove_from(message_id)
+        self._start(self.chat.id, session, session.edit(message_id, text))
+
+    def select_sibling(self, message_id: int, step: int) -> None:
+        """Shows the branch through the sibling before (-1) or after (1)."""
+        if self.chat is None or self.is_answering:
+            return
+        stored = next((m for m in self.branch if m.id == message_id), None)
+        if stored is None:
+            return
+        at = stored.sibling_index + step
+        if 0 <= at < len(stored.sibling_ids):
+            self._tasks.start("sibling", self._select(self.chat, stored.sibling_ids[at]))
+
+    async def _select(self, chat: Chat, sibling_id: int) -> None:
+        branch = await self._session(chat.id).select_sibling(sibling_id)
+        if self.chat_id == chat.id:
+            following = self._page.transcript.is_following
+            self._show(chat, branch)
+            if not following:
+                self._page.transcript.scroll_to_message(sibling_id)
+
+    def stop(self) -> None:
+        """Ends the answer of the open chat; what is written stays."""
+        running = self._running.get(self.chat_id) if self.chat_id is not None else None
+        if running is not None:
+            self._tasks.start(f"stop-{self.chat_id}", running.session.stop())
+
+    # -- answering --------------------------------------------------------------------------
+
+    def _session(self, chat_id: int) -> ChatSession:
+        loaded = self._services.control.view.model
+        return ChatSession(
+            self._services.engine,
+            self._storage,
+            chat_id,
+            default_model=loaded.model_id if loaded else "",
+        )
+
+    def _start(
+        self, chat_id: int, session: ChatSession, events: AsyncGenerator[SessionEvent, None]
+    ) -> None:
+        self._tasks.start(f"answer-{chat_id}", self._guarded(chat_id, session, events))
+
+    async def _guarded(
+        self, chat_id: int, session: ChatSession, events: AsyncGenerator[SessionEvent, None]
+    ) -> None:
+        try:
+            await self._run(chat_id, session, events)
+        except GarretError as error:
+            self.problem.emit(error)
+
+    async def _run(
+        self, chat_id: int, session: ChatSession, events: AsyncGenerator[SessionEvent, None]
+    ) -> None:
+        self._running[chat_id] = RunningAnswer(session)
+        self._after_change()
+        self.chats_changed.emit()
+        try:
+            async with aclosing(events) as source:
+                async for event in source:
+                    self._take(chat_id, event)
+        finally:
+            self._running.pop(chat_id, None)
+            self._after_change()
+            self.chats_changed.emit()
+        await self._refresh(chat_id)
+        await self._send_queued(chat_id)
+
+    async def _refresh(self, chat_id: int) -> None:
+        branch = await self._storage.messages.branch(chat_id)
+        if self.chat_id == chat_id:
+            self.branch = branch
+            self.chat = await self._storage.chats.get(chat_id)
+            self._after_change()
+
+    async def _send_queued(self, chat_id: int) -> None:
+        waiting = await self._storage.queue.list(chat_id)
+        if not waiting:
+            return
+        first = waiting[0]
+        await self._storage.queue.remove(first.id)
+        if self.chat_id == chat_id:
+            self._page.transcript.remove_message(-first.id)
+        files = tuple(p for p in first.message.parts if isinstance(p, AttachmentPart))
+        session = self._session(chat_id)
+        await self._run(chat_id, session, session.send(first.message.text, files))
+
+    def _take(self, chat_id: int, event: SessionEvent) -> None:
+        shown = self.chat_id == chat_id
+        running = self._running[chat_id]
+        transcript = self._page.transcript
+        match event:
+            case MessageStored(message) if shown:
+                self._page.show_transcript()
+                transcript.add_before_queued(item_of(message))
+                transcript.scroll_to_end()
+            case AnswerStarted(message):
+                running.message = message
+                if shown:
+                    self._page.show_transcript()
+                    transcript.begin_answer(item_of(message))
+                self.chats_changed.emit()
+            case AnswerProgress(message_id, inner):
+                self._take_inner(running, shown, message_id, inner)
+            case NotSaved(message_id, error) if shown:
+                note = NoticeCell("warning", error.sentence, error.remedy)
+                transcript.set_note_under(message_id, note)
+            case SavedAgain(message_id) if shown:
+                transcript.set_note_under(message_id, None)
+            case AnswerEnded(message) if shown:
+                transcript.end_answer(item_of(message))
+            case _:
+                pass
+
+    def _take_inner(
+        self, running: RunningAnswer, shown: bool, message_id: int, event: object
+    ) -> None:
+        transcript = self._page.transcript
+        match event:
+            case PromptProgress():
+                running.progress = event
+                if shown:
+                    transcript.set_progress(message_id, event)
+            case TextDelta(text):
+                running.pieces.append((False, text))
+                if shown:
+                    transcript.append_text(message_id, text)
+            case ThinkingDelta(text):
+                running.pieces.append((True, text))
+                if shown:
+                    transcript.append_thinking(message_id, text)
+            case TurnEnded() if shown:
+                self.usage_known.emit(event)
+            case _:
+                pass
+
+    def _after_change(self) -> None:
+        self._page.composer.set_running(self.is_answering)
+        said = [m.text for m in self.branch if m.role == "user" and m.text.strip()]
+        self._page.composer.set_history(said)
+        self.answering_changed.emit()

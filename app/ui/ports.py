@@ -1,0 +1,48 @@
+"""What the window needs from the composition root besides storage and a chat engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.client.supervisor import EngineView
+from app.core.ports import ChatEngine
+from app.session.local_engine import ModelChoice
+from app.storage.storage import Storage
+
+__all__ = ["ChatServices", "EngineControl", "ModelChoice"]
+
+
+class EngineControl(Protocol):
+    """What the user can do to the engine from the chat page."""
+
+    @property
+    def view(self) -> EngineView: ...
+
+    def choices(self) -> Sequence[ModelChoice]:
+        """Installed models that can be loaded."""
+        ...
+
+    async def load_model(self, model_id: str) -> None:
+        """Loads it; progress and failure arrive as EngineViews."""
+        ...
+
+    async def load_smaller(self) -> None:
+        """The last model again, with the next smaller plan."""
+        ...
+
+    async def cancel_load(self) -> None: ...
+
+    async def start_engine(self) -> None:
+        """A fresh start after a failure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatServices:
+    """What the chat part works with."""
+
+    storage: Storage
+    engine: ChatEngine
+    control: EngineControl

@@ -1,0 +1,63 @@
+"""A slim scroll bar for Fusion; platforms with their own look keep theirs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import QAbstractScrollArea, QScrollBar, QStyle, QStyleOptionSlider, QWidget
+
+_THICKNESS = 11
+
+
+class SlimScrollBar(QScrollBar):
+    """A round handle on nothing, a little stronger under the pointer."""
+
+    def __init__(self, orientation: Qt.Orientation, parent: QWidget | None = None) -> None:
+        super().__init__(orientation, parent)
+        self._near = False
+
+    def sizeHint(self) -> QSize:
+        if self.orientation() == Qt.Orientation.Vertical:
+            return QSize(_THICKNESS, 60)
+        return QSize(60, _THICKNESS)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._near = True
+        self.update()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._near = False
+        self.update()
+        super().leaveEvent(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        if self.maximum() <= self.minimum():
+            return
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        handle = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ScrollBar,
+            option,
+            QStyle.SubControl.SC_ScrollBarSlider,
+            self,
+        )
+        color = self.palette().color(QPalette.ColorRole.WindowText)
+        color.setAlphaF(0.42 if self._near or self.isSliderDown() else 0.22)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        vertical = self.orientation() == Qt.Orientation.Vertical
+        area = QRectF(handle).adjusted(3, 1, -2, -1) if vertical else QRectF(handle)
+        if not vertical:
+            area = area.adjusted(1, 3, -1, -2)
+        painter.drawRoundedRect(area, 3, 3)
+        painter.end()
+
+
+def make_slim(area: QAbstractScrollArea) -> None:
+    """Gives `area` slim scroll bars where the style is Fusion."""
+    if area.style().name().lower() == "fusion":
+        area.setVerticalScrollBar(SlimScrollBar(Qt.Orientation.Vertical, area))
+        area.setHorizontalScrollBar(SlimScrollBar(Qt.Orientation.Horizontal, area))

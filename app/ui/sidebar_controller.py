@@ -1,0 +1,133 @@
+"""Fills the sidebar from storage and carries out what its menus ask for."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QInputDialog
+
+from app.storage.storage import Storage
+from app.storage.values import Chat, SearchHit
+from app.ui.chat_controller import ChatController
+from app.ui.chat_list import ChatEntry, ChatRow, rows_of
+from app.ui.sidebar import Sidebar
+from app.ui.tasks import TaskOwner
+
+
+def hit_row(hit: SearchHit) -> ChatRow:
+    """A search hit as a line of the sidebar."""
+    snippet = "" if hit.message_id is None else hit.snippet.replace("\n", " ")
+    return ChatRow(
+        hit.chat_title or "New chat",
+        hit.chat_id,
+        hit.message_id,
+        snippet,
+        hit.spans if snippet else (),
+    )
+
+
+class SidebarController(QObject):
+    """One per window."""
+
+    export_wanted = Signal(int)
+    trashed = Signal(object)  # Chat; the window offers to undo
+
+    def __init__(
+        self,
+        sidebar: Sidebar,
+        chats: ChatController,
+        storage: Storage,
+        tasks: TaskOwner,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._sidebar = sidebar
+        self._chats = chats
+        self._storage = storage
+        self._tasks = tasks
+        sidebar.new_chat_wanted.connect(chats.new_chat)
+        sidebar.chat_chosen.connect(chats.open_chat)
+        sidebar.search_changed.connect(self._on_search)
+        sidebar.verb_chosen.connect(self._on_verb)
+        chats.chats_changed.connect(self.refresh)
+        chats.chat_opened.connect(self._on_opened)
+
+    def refresh(self) -> None:
+        """Reads the list again."""
+        self._tasks.start("chat-list", self._fill(self._sidebar.search.text()))
+
+    async def _fill(self, query: str) -> None:
+        if query.strip():
+            hits = await self._storage.search.find(query, limit=60)
+            rows = [hit_row(hit) for hit in hits] or [ChatRow("Nothing found")]
+        else:
+            chats = await self._storage.chats.list()
+            entries = [ChatEntry(c.id, c.title, c.updated_at, c.pinned) for c in chats]
+            rows = rows_of(entries, time.time(), self._chats.busy_chats)
+        self._sidebar.set_rows(rows, self._chats.chat_id)
+
+    def restore(self, chat: Chat) -> None:
+        """Takes a chat out of the trash."""
+        self._tasks.start(f"restore-{chat.id}", self._restore(chat.id))
+
+    async def _restore(self, chat_id: int) -> None:
+        await self._storage.chats.restore(chat_id)
+        self._chats.open_chat(chat_id)
+        self.refresh()
+
+    def _on_search(self, _query: str) -> None:
+        self.refresh()
+
+    def _on_opened(self, chat: Chat | None) -> None:
+        self._sidebar.set_current(chat.id if chat is not None else None)
+
+    def _on_verb(self, verb: str, chat_id: int) -> None:
+        if verb == "rename":
+            self.rename(chat_id)
+        elif verb == "export":
+            self.export_wanted.emit(chat_id)
+        else:
+            self._tasks.start(f"{verb}-{chat_id}", self._do(verb, chat_id))
+
+    def trash(self, chat_id: int) -> None:
+        """Into the trash; the window offers to undo."""
+        self._on_verb("trash", chat_id)
+
+    def rename(self, chat_id: int) -> None:
+        """Asks for a new title."""
+        self._tasks.start(f"rename-{chat_id}", self._ask_title(chat_id))
+
+    async def _ask_title(self, chat_id: int) -> None:
+        chat = await self._storage.chats.get(chat_id)
+        dialog = QInputDialog(self._sidebar.window())
+        dialog.setWindowTitle(self.tr("Rename chat"))
+        dialog.setLabelText(self.tr("Title"))
+        dialog.setTextValue(chat.title)
+        dialog.resize(420, dialog.sizeHint().height())
+        dialog.textValueSelected.connect(
+            lambda title: self._tasks.start(f"retitle-{chat_id}", self._retitle(chat_id, title))
+        )
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    async def _retitle(self, chat_id: int, title: str) -> None:
+        if title.strip():
+            await self._storage.chats.update(chat_id, title=title.strip()[:200])
+        self.refresh()
+
+    async def _do(self, verb: str, chat_id: int) -> None:
+        chat = await self._storage.chats.get(chat_id)
+        if verb == "pin":
+            await self._storage.chats.update(chat_id, pinned=not chat.pinned)
+        elif verb == "archive":
+            await self._storage.chats.update(chat_id, archived=True)
+        elif verb == "duplicate":
+            copy = await self._storage.chats.duplicate(chat_id)
+            self._chats.open_chat(copy.id)
+        elif verb == "trash":
+            await self._storage.chats.trash(chat_id)
+            self.trashed.emit(chat)
+        if verb in ("archive", "trash") and self._chats.chat_id == chat_id:
+            self._chats.new_chat()
+        self.refresh()

@@ -1,0 +1,191 @@
+"""The values a transcript is made of: one cell per thing drawn, pure and comparable.
+
+A message becomes a short list of cells. Prose blocks that follow one another share a cell until it
+is a screenful; long code is cut into cells of `CODE_LINES` lines. So no cell is ever large, and
+drawing, laying out and throwing away are cheap whatever the message is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.core.events import PromptProgress
+from app.ui.transcript.blocks import Block, definitions_of, parse_blocks
+
+PROSE_CHARS = 1_200
+CODE_LINES = 100
+
+NoticeKind = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class SectionCell:
+    """Markdown not parsed yet; becomes other cells when it comes near the screen."""
+
+    text: str
+    definitions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProseCell:
+    """Paragraphs, headings, lists, quotations, formulas."""
+
+    blocks: tuple[Block, ...]
+    definitions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """One table, or a part of a long one."""
+
+    source: str
+    definitions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCell:
+    """Lines of one code block, from `first_line` (0-based) on."""
+
+    code: str
+    language: str
+    first_line: int
+    is_last: bool
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserCell:
+    """What the user wrote, as it is."""
+
+    text: str
+    is_queued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilesCell:
+    """Attachments of a message: names with their size in characters."""
+
+    files: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingCell:
+    """Reasoning. `duration_s` None: still going on, or not known."""
+
+    text: str
+    duration_s: float | None
+    is_running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressCell:
+    """What the engine does before the first word; None: waiting for it."""
+
+    progress: PromptProgress | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeCell:
+    """Something about a message: stopped, failed, not saved. `action` names a remedy."""
+
+    kind: NoticeKind
+    sentence: str
+    remedy: str = ""
+    action: str = ""
+    action_label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FooterCell:
+    """The row of small buttons under a message."""
+
+    role: Literal["user", "assistant"]
+    index: int = 0
+    count: int = 1
+    summary: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    can_act: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CustomCell:
+    """A cell of another page's own making (a tool card); `Transcript.register` draws it."""
+
+    kind: str
+    payload: object
+
+
+Cell = (
+    SectionCell
+    | ProseCell
+    | TableCell
+    | CodeCell
+    | UserCell
+    | FilesCell
+    | ThinkingCell
+    | ProgressCell
+    | NoticeCell
+    | FooterCell
+    | CustomCell
+)
+
+
+class Grouper:
+    """Puts blocks into cells from left to right; later blocks never change earlier cells."""
+
+    def __init__(self, definitions: str = "") -> None:
+        self._definitions = definitions
+        self._group: list[Block] = []
+        self._chars = 0
+
+    def add(self, blocks: list[Block]) -> list[Cell]:
+        """Cells that are complete now."""
+        done: list[Cell] = []
+        for block in blocks:
+            done += self._add(block)
+        return done
+
+    def rest(self, tail: list[Block]) -> list[Cell]:
+        """Cells of what is still open, with `tail` after it."""
+        group, chars = list(self._group), self._chars
+        cells = [*self.add(tail), *self._flush()]
+        self._group, self._chars = group, chars
+        return cells
+
+    def _add(self, block: Block) -> list[Cell]:
+        if block.kind == "code":
+            return [*self._flush(), *code_cells(block)]
+        if block.kind == "table":
+            definitions = self._definitions if "[" in block.source else ""
+            return [*self._flush(), TableCell(block.source, definitions)]
+        self._group.append(block)
+        self._chars += len(block.source)
+        return self._flush() if self._chars >= PROSE_CHARS else []
+
+    def _flush(self) -> list[Cell]:
+        if not self._group:
+            return []
+        blocks = tuple(self._group)
+        self._group, self._chars = [], 0
+        needed = self._definitions and any("[" in block.source for block in blocks)
+        return [ProseCell(blocks, self._definitions if needed else "")]
+
+
+def code_cells(block: Block) -> list[Cell]:
+    """One code block as cells of at most `CODE_LINES` lines."""
+    lines = block.source.split("\n")
+    cells: list[Cell] = []
+    for first in range(0, len(lines), CODE_LINES):
+        part = lines[first : first + CODE_LINES]
+        last = first + CODE_LINES >= len(lines)
+        cells.append(CodeCell("\n".join(part), block.info, first, last, block.closed))
+    return cells
+
+
+def markdown_cells(text: str, definitions: str | None = None) -> list[Cell]:
+    """The cells of finished Markdown."""
+    grouper = Grouper(definitions_of(text) if definitions is None else definitions)
+    done = grouper.add(parse_blocks(text))
+    return done + grouper.rest([])

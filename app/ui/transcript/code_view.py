@@ -1,0 +1,252 @@
+"""Code cells: a header with the language and its buttons, and the code itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from PySide6.QtCore import QEvent, QRectF, Qt, QTimer
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QTextCharFormat,
+    QTextCursor,
+    QTextLayout,
+    QTextOption,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QTextEdit, QWidget
+
+from app.ui.buttons import icon_button
+from app.ui.scroll_bar import make_slim
+from app.ui.theme import tint
+from app.ui.transcript.cell_view import CellView
+from app.ui.transcript.cells import Cell, CodeCell
+from app.ui.transcript.highlight import Span, language_label, spans
+from app.ui.transcript.look import Look
+from app.ui.transcript.writer import visible
+
+_SLICE_S = 0.004
+_RADIUS = 9.0
+_PAD = 12
+_COPIED_MS = 1_500
+
+
+class CodeText(QPlainTextEdit):
+    """Read-only code; it scrolls sideways itself and leaves up and down to the transcript."""
+
+    def __init__(self, look: Look, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        make_slim(self)
+        self.setReadOnly(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFont(look.code)
+        self.setTabStopDistance(QFontMetricsF(look.code).horizontalAdvance(" ") * 4)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setUndoRedoEnabled(False)
+        self.viewport().setAutoFillBackground(False)
+        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
+        self.document().setDocumentMargin(0)
+        option = QTextOption()
+        option.setTextDirection(Qt.LayoutDirection.LeftToRight)
+        option.setWrapMode(QTextOption.WrapMode.NoWrap)
+        self.document().setDefaultTextOption(option)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        sideways = abs(event.angleDelta().x()) > abs(event.angleDelta().y())
+        if sideways or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride:
+            event.ignore()
+            return False
+        return super().event(event)
+
+
+class CodeView(CellView):
+    """One code block, or a part of a long one."""
+
+    def __init__(self, look: Look, parent: QWidget | None = None) -> None:
+        super().__init__(look, parent)
+        self._value: CodeCell | None = None
+        self._shown = ""
+        self._spans: Iterator[Span] | None = None
+        self._wraps = False
+        self._slicer = QTimer(self)
+        self._slicer.setInterval(0)
+        self._slicer.timeout.connect(self._color_some)
+        self._setup_ui()
+
+    def _setup_ui(self) -> None:
+        icons = self.look.icons
+        self.header = QWidget(self)
+        self._label = QLabel(self.header)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setFont(self.look.small)
+        tint(self._label, self.look.colors.muted)
+        self._wrap = icon_button(icons, "wrap", self.tr("Wrap long lines"), self.header, size=15)
+        self._wrap.setCheckable(True)
+        self._wrap.toggled.connect(self._on_wrap)
+        self._save = icon_button(icons, "save", self.tr("Save as a file"), self.header, size=15)
+        self._save.clicked.connect(self._on_save)
+        self.copy = icon_button(icons, "copy", self.tr("Copy this code"), self.header, size=15)
+        self.copy.clicked.connect(self._on_copy)
+        row = QHBoxLayout(self.header)
+        row.setContentsMargins(_PAD, 3, 5, 3)
+        row.setSpacing(1)
+        row.addWidget(self._label, 1)
+        row.addWidget(self._wrap)
+        row.addWidget(self._save)
+        row.addWidget(self.copy)
+        self.text = CodeText(self.look, self)
+
+    def set_value(self, value: Cell) -> None:
+        assert isinstance(value, CodeCell)
+        old, self._value = self._value, value
+        self.header.setVisible(value.first_line == 0)
+        name = language_label(value.language) or self.tr("Code")
+        self._label.setText(name)
+        self.text.setAccessibleName(self.tr("Code, {language}").format(language=name))
+        shown = visible(value.code)
+        if old is not None and shown.startswith(self._shown):
+            if len(shown) > len(self._shown):
+                cursor = QTextCursor(self.text.document())
+                cursor.movePosition(QTextCursor.MoveOperation.End)
+                cursor.insertText(shown[len(self._shown) :])
+        else:
+            self.text.setPlainText(shown)
+        self._shown = shown
+        if value.is_closed or not value.is_last:
+            self._spans = spans(shown, value.language, self.look.colors.is_dark)
+            self._slicer.start()
+
+    def height_for(self, width: int) -> int:
+        assert self._value is not None
+        top = self._top()
+        inner = max(width - 2 * _PAD, 40)
+        self.text.setFixedWidth(inner)
+        document = self.text.document()
+        line = QFontMetricsF(self.look.code).lineSpacing()
+        rows = document.blockCount()
+        if self._wraps:
+            document.setTextWidth(inner)
+            layout = document.documentLayout()
+            layout.documentSize()
+            rows = self._wrapped_rows()
+        text_height = round(rows * line + 1)
+        bar = self.text.horizontalScrollBar()
+        extra = 0
+        if not self._wraps and document.size().width() > inner:
+            extra = bar.sizeHint().height()
+        self.text.setGeometry(_PAD, top, inner, text_height + extra)
+        self.header.setGeometry(0, 0, width, self.header.sizeHint().height())
+        bottom = (_PAD - min(extra, 6)) if self._value.is_last else 0
+        return top + text_height + extra + bottom
+
+    def selected_text(self) -> str:
+        return self.text.textCursor().selection().toPlainText()
+
+    def clear_selection(self) -> None:
+        cursor = self.text.textCursor()
+        if cursor.hasSelection():
+            cursor.clearSelection()
+            self.text.setTextCursor(cursor)
+
+    def set_marks(self, marks: list[QTextEdit.ExtraSelection]) -> None:
+        """Hits of a search."""
+        self.text.setExtraSelections(marks)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        assert self._value is not None
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        is_first = self._value.first_line == 0
+        if not is_first:
+            area.setTop(-_RADIUS * 2)
+        if not self._value.is_last:
+            area.setBottom(self.height() + _RADIUS * 2)
+        path = QPainterPath()
+        path.addRoundedRect(area, _RADIUS, _RADIUS)
+        painter.setPen(self.look.colors.border)
+        painter.setBrush(self.look.colors.code)
+        painter.drawPath(path)
+        painter.end()
+
+    def _top(self) -> int:
+        assert self._value is not None
+        return self.header.sizeHint().height() + 3 if self._value.first_line == 0 else 0
+
+    def _wrapped_rows(self) -> int:
+        block, rows = self.text.document().firstBlock(), 0
+        while block.isValid():
+            rows += max(block.lineCount(), 1)
+            block = block.next()
+        return rows
+
+    def _color_some(self) -> None:
+        """Takes colours for a few milliseconds, then lets the window breathe."""
+        until = time.perf_counter() + _SLICE_S
+        if self._spans is None:
+            self._slicer.stop()
+            return
+        document = self.text.document()
+        by_block: dict[int, list[tuple[int, int, QColor]]] = {}
+        for start, length, color in self._spans:
+            block = document.findBlock(start)
+            at, left = start - block.position(), length
+            while left > 0 and block.isValid():
+                take = min(left, max(block.length() - 1 - at, 0))
+                if take:
+                    by_block.setdefault(block.blockNumber(), []).append((at, take, color))
+                left -= take + 1
+                at, block = 0, block.next()
+            if time.perf_counter() > until:
+                break
+        else:
+            self._spans = None
+            self._slicer.stop()
+        for number, found in by_block.items():
+            block = document.findBlockByNumber(number)
+            layout = block.layout()
+            ranges = list(layout.formats())
+            for at, take, color in found:
+                form = QTextLayout.FormatRange()
+                form.start, form.length = at, take
+                char = QTextCharFormat()
+                char.setForeground(color)
+                form.format = char
+                ranges.append(form)
+            layout.setFormats(ranges)
+        self.text.viewport().update()
+
+    def _on_wrap(self, on: bool) -> None:
+        self._wraps = on
+        mode = QPlainTextEdit.LineWrapMode
+        self.text.setLineWrapMode(mode.WidgetWidth if on else mode.NoWrap)
+        option = self.text.document().defaultTextOption()
+        wrap = QTextOption.WrapMode
+        option.setWrapMode(wrap.WrapAtWordBoundaryOrAnywhere if on else wrap.NoWrap)
+        self.text.document().setDefaultTextOption(option)
+        self.resized_itself.emit()
+
+    def _on_copy(self) -> None:
+        self.action.emit("copy_code", self._value)
+        if self.look.icons is not None:
+            self.look.icons.bind(self.copy, "check")
+            QTimer.singleShot(_COPIED_MS, self.copy, self._on_copied_over)
+
+    def _on_copied_over(self) -> None:
+        if self.look.icons is not None:
+            self.look.icons.bind(self.copy, "copy")
+
+    def _on_save(self) -> None:
+        self.action.emit("save_code", self._value)
