@@ -1,0 +1,146 @@
+"""A model that answers: weights, context, tokenizer and decode thread, opened and closed as one."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as lib
+import psutil
+
+from app.core.control import LoadSpec, MemoryUse, ModelInfo
+from app.core.errors import UnsupportedModel
+from app.engine.checkpoints import CheckpointStore
+from app.engine.context import Context
+from app.engine.embeddings import Embedder
+from app.engine.generation import GenerationHandle
+from app.engine.gguf_header import GgufHeader
+from app.engine.loading import (
+    ContextPlan,
+    LoadedWeights,
+    load_weights,
+    make_context,
+    plan_context,
+    report_memory,
+)
+from app.engine.scheduler import Scheduler
+from app.engine.sequences import Sequences
+from app.engine.types import GenerationRequest
+from app.engine.vocabulary import Vocabulary
+
+_MIN_BUDGET, _MAX_BUDGET = 64 << 20, 1 << 30
+
+
+class EngineModel:
+    """One loaded model. Close it exactly once; nothing of it works afterwards."""
+
+    def __init__(
+        self, spec: LoadSpec, weights: LoadedWeights, plan: ContextPlan, max_queue: int
+    ) -> None:
+        self.spec = spec
+        self.weights = weights
+        self.plan = plan
+        handle, lines = make_context(weights, plan, Path(spec.model_path).name)
+        self.memory: tuple[MemoryUse, ...] = report_memory(weights, lines)
+        self.context = Context(handle, plan.n_batch)
+        self.vocabulary = Vocabulary(weights.handle, self)
+        self.chat_template = _template(weights.handle, None)
+        self.tool_template = _template(weights.handle, b"tool_use")
+        self.checkpoints = CheckpointStore(spec.checkpoint_budget_bytes or default_budget())
+        can_forget = plan.embedding or self.context.can_forget()
+        sequences = Sequences(self.context, self.checkpoints, can_forget=can_forget)
+        self.info = self._describe()
+        self.scheduler = Scheduler(
+            self.context,
+            self.vocabulary,
+            sequences,
+            n_parallel=plan.n_parallel,
+            context_tokens=self.info.n_ctx,
+            max_queue=max_queue,
+            name=f"decode {spec.model_id}",
+        )
+        self._embedder = Embedder(self.context, weights.handle) if plan.embedding else None
+        self.scheduler.start()
+
+    @classmethod
+    def open(
+        cls,
+        spec: LoadSpec,
+        header: GgufHeader,
+        on_progress: Callable[[float], bool],
+        max_queue: int = 64,
+    ) -> EngineModel:
+        """Blocks until the model answers.
+
+        Raises:
+            LoadCancelled, BadModelFile, UnsupportedModel, OutOfMemory.
+        """
+        started = time.perf_counter()
+        weights = load_weights(spec, header, on_progress)
+        try:
+            model = cls(spec, weights, plan_context(spec, header), max_queue)
+        except BaseException:
+            lib.llama_model_free(weights.handle)
+            raise
+        object.__setattr__(model.info, "load_s", time.perf_counter() - started)
+        return model
+
+    def close(self) -> None:
+        """Frees in the only safe order: samplers (with the thread), context, model."""
+        self.scheduler.close()
+        self.context.close()
+        lib.llama_model_free(self.weights.handle)
+
+    @property
+    def tokenizer(self) -> Vocabulary:
+        return self.vocabulary
+
+    def submit(self, request: GenerationRequest) -> GenerationHandle:
+        if self._embedder is not None:
+            raise UnsupportedModel(
+                f"{self.spec.model_id} makes embeddings and cannot write text.",
+                "Load a chat model.",
+            )
+        return self.scheduler.submit(request)
+
+    async def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
+        embedder = self._embedder
+        if embedder is None:
+            raise UnsupportedModel(
+                f"{self.spec.model_id} makes no embeddings.", "Load an embedding model."
+            )
+        return await asyncio.wrap_future(self.scheduler.call(lambda: embedder.embed(inputs)))
+
+    def _describe(self) -> ModelInfo:
+        model, header = self.weights.handle, self.weights.header
+        buffer = ctypes.create_string_buffer(256)
+        lib.llama_model_desc(model, buffer, 256)
+        n_train = int(lib.llama_model_n_ctx_train(model))
+        return ModelInfo(
+            model_id=self.spec.model_id,
+            architecture=header.architecture,
+            description=buffer.value.decode("utf-8", "replace"),
+            n_params=int(lib.llama_model_n_params(model)),
+            size_bytes=int(lib.llama_model_size(model)),
+            n_ctx=min(self.context.n_ctx, n_train) if n_train > 0 else self.context.n_ctx,
+            n_ctx_train=n_train,
+            n_parallel=self.plan.n_parallel,
+            n_vocab=self.vocabulary.n_tokens,
+            is_hybrid=bool(lib.llama_model_is_hybrid(model)),
+            has_chat_template=self.chat_template is not None,
+            sampling=dict(self.spec.sampling),
+        )
+
+
+def default_budget() -> int:
+    """Host memory for checkpoints and swapped-out chats: a twentieth of it, within 64 MiB–1 GiB."""
+    return min(_MAX_BUDGET, max(_MIN_BUDGET, int(psutil.virtual_memory().total) // 20))
+
+
+def _template(model: Any, name: bytes | None) -> str | None:
+    raw = lib.llama_model_chat_template(model, name)
+    return raw.decode("utf-8", "replace") if raw else None

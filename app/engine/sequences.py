@@ -1,0 +1,259 @@
+"""Which tokens every sequence of the context holds, and how a new prompt starts from them.
+
+Invariant after every decode: the memory of a sequence ends exactly where its `tokens` end. A
+sampled token is listed only once it has been decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.checkpoints import Checkpoint, CheckpointKind, CheckpointStore, Tokens
+from app.engine.context import PARTIAL_ONLY, Context
+
+# Losing fewer tokens than this is cheaper than keeping one more branch.
+_BRANCH_LOSS = 16
+
+
+class TokenBuffer:
+    """A growing list of token ids as one numpy array."""
+
+    def __init__(self) -> None:
+        self._data: Tokens = np.empty(1024, np.int32)
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def view(self) -> Tokens:
+        return self._data[: self._n]
+
+    def extend(self, tokens: Tokens) -> None:
+        end = self._n + len(tokens)
+        if end > len(self._data):
+            grown: Tokens = np.empty(max(end, 2 * len(self._data)), np.int32)
+            grown[: self._n] = self.view()
+            self._data = grown
+        self._data[self._n : end] = tokens
+        self._n = end
+
+    def append(self, token: int) -> None:
+        if self._n == len(self._data):
+            self._data = np.concatenate([self._data, np.empty(len(self._data), np.int32)])
+        self._data[self._n] = token
+        self._n += 1
+
+    def cut(self, n_tokens: int) -> None:
+        self._n = min(self._n, n_tokens)
+
+    def replace(self, tokens: Tokens) -> None:
+        self._n = 0
+        self.extend(tokens)
+
+
+class Sequence:
+    """One sequence id of the context."""
+
+    def __init__(self, seq_id: int) -> None:
+        self.seq_id = seq_id
+        self.tokens = TokenBuffer()
+        self.busy = False
+        self.used_at = 0
+        self.priority = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Where a prompt can start: `n_tokens` of it are in `source` already (after `checkpoint`)."""
+
+    source: Sequence | None = None
+    n_tokens: int = 0
+    checkpoint: Checkpoint | None = None
+
+
+def common_prefix(a: Tokens, b: Tokens) -> int:
+    """Length of the longest common prefix."""
+    n = min(len(a), len(b))
+    if n == 0:
+        return 0
+    different: NDArray[np.bool_] = a[:n] != b[:n]
+    first = int(different.argmax())
+    return first if different[first] else n
+
+
+class Sequences:
+    """Hands out sequence ids so that as few tokens as possible are read again."""
+
+    def __init__(
+        self,
+        context: Context,
+        checkpoints: CheckpointStore,
+        *,
+        can_forget: bool,
+        on_evict: Callable[[Sequence], None] | None = None,
+    ) -> None:
+        self._context = context
+        self.checkpoints = checkpoints
+        self.can_forget = can_forget
+        self.all = [Sequence(i) for i in range(context.n_seq_max)]
+        self._on_evict = on_evict
+        self._clock = 0
+
+    def find(self, prompt: Tokens) -> Reuse:
+        """The longest reusable start of `prompt` in any sequence, busy ones included.
+
+        At least one token is left to decode: without it there are no logits.
+        """
+        limit = len(prompt) - 1
+        marks = [] if self.can_forget else self.checkpoints.matching(prompt, limit)
+        best = Reuse()
+        for sequence in self.all:
+            found = self._reuse_of(sequence, prompt, limit, marks)
+            if self._better(found, best):
+                best = found
+        return best
+
+    def _reuse_of(
+        self, sequence: Sequence, prompt: Tokens, limit: int, marks: list[Checkpoint]
+    ) -> Reuse:
+        common = common_prefix(sequence.tokens.view(), prompt)
+        if self.can_forget or common == len(sequence.tokens) <= limit:
+            return Reuse(sequence, min(common, limit))
+        usable = min(common, limit)
+        mark = next((item for item in marks if item.n_tokens <= usable), None)
+        return Reuse(sequence, mark.n_tokens, mark) if mark else Reuse()
+
+    @staticmethod
+    def _better(new: Reuse, old: Reuse) -> bool:
+        """More tokens win; then an idle sequence; then the one that loses less."""
+        if new.n_tokens != old.n_tokens or new.source is None or old.source is None:
+            return new.n_tokens > old.n_tokens
+        return (new.source.busy, len(new.source.tokens)) < (
+            old.source.busy,
+            len(old.source.tokens),
+        )
+
+    def acquire(self, reuse: Reuse, priority: int) -> Sequence | None:
+        """A sequence that holds exactly the reused tokens; None when every id is busy."""
+        self._clock += 1
+        source = reuse.source
+        if source is None or reuse.n_tokens == 0:
+            target = self._free_id(None)
+            if target is not None:
+                self._empty(target)
+        else:
+            loss = len(source.tokens) - reuse.n_tokens
+            keep_source = source.busy or loss >= _BRANCH_LOSS
+            target = self._free_id(source) if keep_source else source
+            if target is None and not source.busy:
+                target = source
+            if target is not None:
+                self._start_from(target, reuse)
+        if target is not None:
+            target.busy = True
+            target.priority = priority
+            target.used_at = self._clock
+        return target
+
+    def _start_from(self, target: Sequence, reuse: Reuse) -> None:
+        source = reuse.source
+        assert source is not None
+        if target is not source:
+            self._empty(target)
+            self._context.copy(source.seq_id, target.seq_id)
+            target.tokens.replace(source.tokens.view())
+            source.used_at = self._clock
+        if len(target.tokens) > reuse.n_tokens:
+            self._go_back(target, reuse)
+        elif self._context.length(target.seq_id) != len(target.tokens):
+            self._empty(target)
+
+    def _go_back(self, target: Sequence, reuse: Reuse) -> None:
+        """Restore and trim in one place: a restore without the trim gives wrong logits silently.
+
+        Whatever fails leaves an empty sequence, which is always right.
+        """
+        n, mark = reuse.n_tokens, reuse.checkpoint
+        good = True
+        if not self.can_forget:
+            good = mark is not None and self._context.write_state(
+                mark.blob, target.seq_id, PARTIAL_ONLY
+            )
+        if (
+            good
+            and self._context.trim(target.seq_id, n)
+            and self._context.length(target.seq_id) == n
+        ):
+            target.tokens.cut(n)
+            if mark is not None:
+                self.checkpoints.touch(mark)
+        else:
+            self._empty(target)
+
+    def save_checkpoint(self, sequence: Sequence, kind: CheckpointKind) -> None:
+        """Remembers the recurrent state where the sequence stands now."""
+        tokens = sequence.tokens.view()
+        if self.can_forget or len(tokens) == 0 or self.checkpoints.has(tokens):
+            return
+        if self._context.length(sequence.seq_id) != len(tokens):
+            return
+        blob = self._context.read_state(sequence.seq_id, PARTIAL_ONLY)
+        if blob is not None:
+            self.checkpoints.add(tokens, blob, kind)
+
+    def release(self, sequence: Sequence) -> None:
+        """The request is over; what it read stays for the next one."""
+        self._clock += 1
+        sequence.busy = False
+        sequence.used_at = self._clock
+
+    def forget(self, sequence: Sequence) -> None:
+        """Empties a sequence whose memory can no longer be trusted."""
+        self._empty(sequence)
+
+    def make_room(self) -> bool:
+        """Empties the idle sequence least worth keeping; False when there is none."""
+        idle = [item for item in self.all if not item.busy and len(item.tokens)]
+        if not idle:
+            return False
+        self._evict(min(idle, key=self._worth))
+        return True
+
+    @property
+    def n_held_tokens(self) -> int:
+        return sum(len(item.tokens) for item in self.all)
+
+    def _free_id(self, source: Sequence | None) -> Sequence | None:
+        idle = [item for item in self.all if not item.busy and item is not source]
+        if not idle:
+            return None
+        empty = [item for item in idle if len(item.tokens) == 0]
+        if empty:
+            return empty[0]
+        chosen = min(idle, key=self._worth)
+        self._evict(chosen)
+        return chosen
+
+    def _worth(self, item: Sequence) -> tuple[bool, bool, int]:
+        """Contained in another sequence < side requests < least recently used."""
+        mine = item.tokens.view()
+        contained = any(
+            other is not item
+            and len(other.tokens) >= len(mine)
+            and common_prefix(other.tokens.view(), mine) == len(mine)
+            for other in self.all
+        )
+        return (not contained, item.priority < 2, item.used_at)
+
+    def _evict(self, item: Sequence) -> None:
+        if self._on_evict is not None:
+            self._on_evict(item)
+        self._empty(item)
+
+    def _empty(self, item: Sequence) -> None:
+        self._context.clear(item.seq_id)
+        item.tokens.cut(0)
