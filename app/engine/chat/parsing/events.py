@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Protocol
 
 from app.engine.chat.values import ParseEvent, TextPiece, ThinkingPiece
@@ -32,6 +34,35 @@ class PlainParser:
     def finish(self, *, truncated: bool = False) -> list[ParseEvent]:
         del truncated
         return []
+
+
+class Triggers:
+    """Texts to look for in a stream; quick also with hundreds of them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        listed = sorted(set(texts), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, listed)) or r"(?!)")
+        self._prefixes = frozenset(t[:size] for t in listed for size in range(1, len(t)))
+        self._longest = max(map(len, listed), default=1) - 1
+
+    def find(self, text: str) -> tuple[int, str] | None:
+        """The first one in the text, the longest where several begin at one place."""
+        match = self._pattern.search(text)
+        return (match.start(), match.group()) if match else None
+
+    def at_start(self, text: str) -> bool:
+        return self._pattern.match(text) is not None
+
+    def may_begin(self, text: str) -> bool:
+        """Whether the whole text is the beginning of one."""
+        return text in self._prefixes
+
+    def held(self, text: str) -> int:
+        """Length of the longest suffix that could be the beginning of one."""
+        for size in range(min(self._longest, len(text)), 0, -1):
+            if text[len(text) - size :] in self._prefixes:
+                return size
+        return 0
 
 
 def held_back(text: str, triggers: tuple[str, ...]) -> int:
