@@ -1,0 +1,26 @@
+"""Runs first in the bundle: gives it the streams and certificates a double-click start lacks."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# A windowed program on Windows has none; whatever prints would crash.
+if sys.stdout is None:
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
+if sys.stderr is None:
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+if sys.stdin is None:
+    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+
+# OpenSSL looks where the build machine keeps its certificates; other systems keep them elsewhere.
+if sys.platform.startswith("linux") and "SSL_CERT_FILE" not in os.environ:
+    for _file in (
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ):
+        if os.path.exists(_file):
+            os.environ["SSL_CERT_FILE"] = _file
+            break
