@@ -82,6 +82,14 @@ class EngineWheel:
             )
         return kind.backend
 
+    def portable(self, kind: Accelerator, key: str) -> Path:
+        """A wheel for other machines: from the cache, or built with the flags of `kind`."""
+        return self._cache.find(self._version, kind.backend, key) or self._build(kind, key)
+
+    def put(self, wheel: Path) -> None:
+        """Installs a wheel into the environment."""
+        self._put(wheel, "Installing the engine")
+
     def _from_index(self, kind: Accelerator) -> str | None:
         with Step(f"Looking for a ready-made engine for your {kind.title}"):
             found = wheel_index.find_published(kind.published, self._version)
@@ -248,13 +256,19 @@ def link_copies(folder: Path) -> None:
     """
     if os.name != "posix":
         return
-    for real in sorted(folder.glob("*.so.*.*")):
-        for copy in sorted(folder.glob(f"{real.name.split('.so.')[0]}.so*")):
-            if copy != real and not copy.is_symlink() and copy.read_bytes() == real.read_bytes():
-                link = copy.with_name(f".{copy.name}.link")
-                link.unlink(missing_ok=True)
-                link.symlink_to(real.name)
-                os.replace(link, copy)
+    families: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("lib*")):
+        if re.search(r"\.(so|dylib)(\.|$)", file.name):
+            families.setdefault(file.name.split(".")[0], []).append(file)
+    for copies in families.values():
+        real = max(copies, key=lambda file: len(file.name))
+        for copy in copies:
+            if copy == real or copy.is_symlink() or copy.read_bytes() != real.read_bytes():
+                continue
+            link = copy.with_name(f".{copy.name}.link")
+            link.unlink(missing_ok=True)
+            link.symlink_to(real.name)
+            os.replace(link, copy)
 
 
 def _build_detail(done: int, total: int, what: str, elapsed_s: float) -> str:

@@ -18,9 +18,9 @@ ENGINE_PACKAGE = "llama-cpp-python"
 class Environment:
     """One virtual environment and the log of what was done to it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, folder: Path | None = None) -> None:
         self.root = root
-        self.folder = root / ".venv"
+        self.folder = folder or root / ".venv"
         windows = os.name == "nt"
         self.python = self.folder / ("Scripts/python.exe" if windows else "bin/python")
         self.log = self.folder / "setup.log"
