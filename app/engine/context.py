@@ -136,19 +136,3 @@ class Context:
         pointer = blob.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         size = len(blob)
         return int(lib.llama_state_seq_set_data_ext(self.handle, pointer, size, seq, flags)) == size
-
-    def can_forget(self) -> bool:
-        """Whether a suffix can be trimmed: tried once on an empty context (engine.md §2.4)."""
-        token = lib.llama_vocab_bos(lib.llama_model_get_vocab(lib.llama_get_model(self.handle)))
-        first = token if token >= 0 else 0
-        self.batch.clear()
-        self.batch.add([first, first], 0, 0, output=True)
-        try:
-            decoded = self.decode()
-        except DecodeFailed:
-            decoded = False
-        self.synchronize()
-        answer = decoded and self.trim(0, 1)
-        lib.llama_memory_clear(self.memory, True)
-        self.batch.clear()
-        return answer

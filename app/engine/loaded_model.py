@@ -51,7 +51,10 @@ class EngineModel:
         self.chat_template = _template(weights.handle, None)
         self.tool_template = _template(weights.handle, b"tool_use")
         self.checkpoints = CheckpointStore(spec.checkpoint_budget_bytes or default_budget())
-        can_forget = plan.embedding or self.context.can_forget()
+        remembers = lib.llama_model_is_hybrid(weights.handle) or lib.llama_model_is_recurrent(
+            weights.handle
+        )
+        can_forget = not remembers
         sequences = Sequences(self.context, self.checkpoints, can_forget=can_forget)
         self.info = self._describe()
         self.scheduler = Scheduler(
@@ -59,6 +62,7 @@ class EngineModel:
             self.vocabulary,
             sequences,
             n_parallel=plan.n_parallel,
+            n_threads=plan.n_threads,
             context_tokens=self.info.n_ctx,
             max_queue=max_queue,
             name=f"decode {spec.model_id}",

@@ -24,6 +24,7 @@ from app.engine.request_queue import RequestQueue
 from app.engine.run import Run
 from app.engine.sampler import Candidates, Sampler
 from app.engine.sequences import Sequences, common_prefix
+from app.engine.threads import ThreadGovernor
 from app.engine.types import GenerationRequest
 from app.engine.vocabulary import Vocabulary
 
@@ -48,6 +49,7 @@ class Scheduler:
         sequences: Sequences,
         *,
         n_parallel: int,
+        n_threads: int,
         context_tokens: int,
         max_queue: int,
         name: str = "decode",
@@ -66,6 +68,7 @@ class Scheduler:
         self._closing = False
         self._read_per_s = 0.0
         self._rounds = 0
+        self._governor = ThreadGovernor(n_threads)
         self.last_used = time.monotonic()
         self.totals = {
             "requests_total": 0.0,
@@ -299,7 +302,16 @@ class Scheduler:
             self._note_read(reader, chunk, started, alone=not writers)
         self._sample(outputs)
         if writers:
-            self.totals["generate_seconds_total"] += time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self.totals["generate_seconds_total"] += seconds
+            if reader is None and len(writers) == 1:
+                self._govern(seconds)
+
+    def _govern(self, seconds: float) -> None:
+        before = self._governor.n_threads
+        after = self._governor.note(seconds)
+        if after != before:
+            self._context.set_threads(after, after)
 
     def _decode_with_room(self, writers: list[Run], reader: Run | None) -> bool:
         """Decodes the batch, making room in the cache; False when somebody had to give way."""
