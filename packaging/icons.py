@@ -15,7 +15,7 @@ ICNS_KINDS_2X = {b"ic11": 32, b"ic12": 64, b"ic13": 256, b"ic14": 512, b"ic10": 
 def draw_pngs(svg: bytes, sizes: tuple[int, ...]) -> dict[int, bytes]:
     """The picture as PNG files by width in pixels."""
     from PySide6.QtCore import QBuffer, QByteArray, QRectF, Qt
-    from PySide6.QtGui import QImage, QPainter
+    from PySide6.QtGui import QImage, QImageWriter, QPainter
     from PySide6.QtSvg import QSvgRenderer
 
     renderer = QSvgRenderer(QByteArray(svg))
@@ -30,7 +30,7 @@ def draw_pngs(svg: bytes, sizes: tuple[int, ...]) -> dict[int, bytes]:
         painter.end()
         buffer = QBuffer()
         buffer.open(QBuffer.OpenModeFlag.WriteOnly)
-        image.save(buffer, b"PNG")
+        QImageWriter(buffer, QByteArray(b"png")).write(image)
         pngs[size] = bytes(buffer.data().data())
     return pngs
 
