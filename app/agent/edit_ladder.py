@@ -33,7 +33,7 @@ _OMISSION = re.compile(
     re.IGNORECASE,
 )
 
-_COMMENT_STARTS = tuple(["#", "//", "/*", "*", "--", "<!--", ";", "...", "…", "(", "[", "%"])
+_COMMENT_STARTS = ("#", "//", "/*", "*", "--", "<!--", ";", "...", "…", "(", "[", "%")
 
 
 class NoMatch(Exception):

@@ -73,6 +73,7 @@ class PermissionRequest:
     warnings: tuple[str, ...] = ()  # more facts for the card
     always_rule: str = ""  # what "Always allow" would store; empty when it is not offered
     sandboxed: bool = False  # a command that would run inside the proven sandbox
+    network: bool = False  # a command that gets the network if it is allowed
 
     @property
     def display_command(self) -> str:
@@ -179,6 +180,7 @@ class ToolContext:
     output: OutputSink = no_output
     why: str = ""
     budget_chars: int = 10_000  # the most text the result may put into the prompt
+    asker: Asker | None = None  # for questions while the tool runs ("Keep waiting?")
 
 
 class Tool(Protocol):
@@ -266,6 +268,14 @@ class UndoLog(Protocol):
     def undo_run(self, run_id: str) -> UndoReport: ...
 
     def undo_file(self, run_id: str, path: str) -> UndoReport: ...
+
+    def keep_version(self, run_id: str, path: str, data: bytes, expected: str) -> Change:
+        """Writes what a person chose hunk by hunk, itself undoable. `expected` is the SHA-256 of
+        the content the choice was made on.
+
+        Raises: `app.core.errors.WorkspaceError` when the file holds something else by now.
+        """
+        ...
 
     def redo(self, run_id: str) -> UndoReport:
         """Takes the newest undo of this run back."""

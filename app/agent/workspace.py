@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from app.agent.beneath import HAS_DIR_FD, Beneath, Parts
 from app.agent.containment import outside, refuse_new_name, split
@@ -99,15 +99,22 @@ class Workspace:
         Raises:
             WorkspaceError: not a regular file, not there, not readable.
         """
-        try:
-            fd = self._beneath.open_file(parts_of(path))
-        except OSError as error:
-            raise _refused(path, error) from error
-        with os.fdopen(fd, "rb") as file:
+        with self.open_read(path) as file:
             try:
                 return file.read() if limit_bytes is None else file.read(limit_bytes)
             except OSError as error:
                 raise _refused(path, error) from error
+
+    def open_read(self, path: str) -> BinaryIO:
+        """A regular file to read piece by piece; the caller closes it.
+
+        Raises:
+            WorkspaceError: not a regular file, not there, not readable.
+        """
+        try:
+            return os.fdopen(self._beneath.open_file(parts_of(path)), "rb")
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def read_link(self, path: str) -> str:
         """Where a link points, as it is written in it."""
@@ -143,11 +150,14 @@ class Workspace:
                 with suppress(FileNotFoundError):
                     yield _entry(prefix + item.name, item.stat(follow_symlinks=False))
 
-    def write_bytes(self, path: str, data: bytes, mode: int | None = None) -> tuple[str, ...]:
+    def write_bytes(
+        self, path: str, data: bytes, mode: int | None = None, any_name: bool = False
+    ) -> tuple[str, ...]:
         """Puts a whole file in place at once: temporary file, fsync, atomic replace.
 
         The old file's permission bits are kept unless `mode` is given. A hard link is broken by
-        this, so a file outside that shares the content is never written through.
+        this, so a file outside that shares the content is never written through. `any_name`
+        allows new names with invisible characters: undo puts back what was there.
 
         Returns:
             The directories that had to be made, outermost first.
@@ -161,10 +171,10 @@ class Workspace:
         old = self._beneath.lstat(parts)
         if old is not None and not stat.S_ISREG(old.st_mode):
             raise WorkspaceError(f"{path} is not a regular file.", "Choose another path.")
-        if old is None:
+        if old is None and not any_name:
             refuse_new_name(parts)
         try:
-            made = self.make_directories("/".join(parts[:-1]))
+            made = self.make_directories("/".join(parts[:-1]), any_name)
             self._replace(parts, data, old, mode)
         except OSError as error:
             raise _refused(path, error) from error
@@ -214,7 +224,7 @@ class Workspace:
                 place.unlink()
             raise
 
-    def make_directories(self, path: str) -> tuple[str, ...]:
+    def make_directories(self, path: str, any_name: bool = False) -> tuple[str, ...]:
         """Makes what is missing of a directory path; returns the new ones, outermost first.
 
         Raises:
@@ -226,7 +236,8 @@ class Workspace:
             here = parts[:depth]
             if self._beneath.lstat(here) is not None:
                 continue
-            refuse_new_name(here)
+            if not any_name:
+                refuse_new_name(here)
             if HAS_DIR_FD:
                 with self._beneath.directory(here[:-1]) as parent:
                     os.mkdir(here[-1], dir_fd=parent)

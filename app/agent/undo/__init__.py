@@ -1,0 +1,1 @@
+"""Takes back what the agent did to a folder, without git."""
