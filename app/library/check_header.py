@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     """The child: prints {"facts": …} or {"error": …}."""
     _limit_self()
     try:
-        answer: dict[str, object] = {"facts": asdict(_read(tuple(Path(one) for one in argv)))}
+        answer: dict[str, object] = {"facts": asdict(read_model(tuple(Path(one) for one in argv)))}
     except GarretError as error:
         answer = {"error": error.to_json()}
     except MemoryError:
@@ -76,7 +76,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _read(files: Sequence[Path]) -> ModelFacts:
+def read_model(files: Sequence[Path]) -> ModelFacts:
+    """What the child does: like `check_header`, in this process."""
     headers: list[GgufHeader] = []
     for number, file in enumerate(files):
         header = read_header(file)

@@ -1,0 +1,1 @@
+"""Downloads that survive: Range resume, verified prefixes, parallel ranges, one model per job."""
