@@ -21,6 +21,11 @@ class Spill:
         self._folder = folder
         self._count = 0
 
+    def move_to(self, folder: Path) -> None:
+        """Long outputs of another run go elsewhere from now on."""
+        if folder != self._folder:
+            self._folder, self._count = folder, 0
+
     def keep(self, text: str) -> str:
         """Stores a text; returns the path the model may read."""
         path, name = self.new_file()

@@ -13,6 +13,7 @@ from app.agent.arguments import decode
 from app.agent.clip import Spill, clip
 from app.agent.command_room import CommandRoom
 from app.agent.commands import parse
+from app.agent.folders import check
 from app.agent.near import closest_names
 from app.agent.permissions import decide
 from app.agent.rules import Rule, Rules, rules_for
@@ -60,8 +61,10 @@ class ToolBox:
         room: CommandRoom,
         rules: Rules,
         mode: Mode,
+        runs: Path,
     ) -> None:
         self.mode = mode
+        self._runs = runs
         self.rules = rules
         self._services = services
         self._room = room
@@ -104,6 +107,7 @@ class ToolBox:
 
     def begin_turn(self, run_id: str, turn: int) -> None:
         self._services.undo.begin_turn(run_id, turn)
+        self._services.spill.move_to(self._runs / run_id / "output")
 
     def saw(self, path: str) -> None:
         """Notes that the model has been shown a file whole (in a prompt), so that it may be
@@ -266,36 +270,40 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-async def open_hands(
+def open_hands(
     root: Path,
     mode: Mode,
     paths: Paths,
-    run_id: str,
     *,
+    confirmed: str = "",
     sandbox: Sandbox | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> ToolBox:
-    """The hands for one run in one folder; the folder was checked by `app.agent.folders.check`.
+    """The hands for the runs in one folder. Takes about half a second (the sandbox is probed):
+    not for the GUI thread.
 
     Args:
-        sandbox: an already probed one, so that several runs need not probe again.
+        confirmed: what was typed to confirm a risky folder (see `app.agent.folders.check`).
+        sandbox: an already probed one, so that several folders need not probe again.
 
     Raises:
-        WorkspaceError: the folder cannot be opened.
+        WorkspaceError: no such folder, a risky one that was not confirmed, or one that cannot be
+            opened.
     """
-    workspace = Workspace(root)
+    own = (paths.config, paths.data, paths.cache, paths.models)
+    workspace = Workspace(check(root, confirmed, own=own))
     if sandbox is None:
         sandbox = Sandbox()
-        await sandbox.probe()
+        sandbox.probe()
     try:
-        undo = await asyncio.to_thread(UndoStore, paths.undo, workspace)
+        undo = UndoStore(paths.undo, workspace)
     except OSError as error:
         workspace.close()
         raise WorkspaceError(
             f"The undo store cannot be opened: {error.strerror}.", "Free some disk space."
         ) from error
-    undo.begin_turn(run_id, 0)
     undo.warm()
-    services = Services(workspace, undo, Spill(paths.runs / run_id / "output"))
+    services = Services(workspace, undo, Spill(paths.runs / "unnamed" / "output"))
     room = CommandRoom(services, sandbox, environ)
-    return ToolBox(services, room, Rules(paths.data / "permissions", workspace.root), mode)
+    rules = Rules(paths.data / "permissions", workspace.root)
+    return ToolBox(services, room, rules, mode, paths.runs)

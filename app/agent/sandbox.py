@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -122,27 +122,25 @@ class Sandbox:
         }
         return Wrapped((*launcher_argv(), json.dumps(spec), "--", *argv), True)
 
-    async def probe(self) -> SandboxStatus:
-        """Runs a real command in the sandbox that tries what must fail. Never raises."""
-        self.status = await self._probed()
+    def probe(self) -> SandboxStatus:
+        """Runs a real command in the sandbox that tries what must fail; takes about half a
+        second, so not for the GUI thread. Never raises."""
+        self.status = self._probed()
         return self.status
 
-    async def _probed(self) -> SandboxStatus:
+    def _probed(self) -> SandboxStatus:
         if self._disabled or self._platform not in ("linux", "darwin"):
             return SandboxStatus("none", False, "There is no sandbox here: commands always ask.")
         if self._platform == "linux" and platform.machine() not in ("x86_64", "aarch64"):
             return SandboxStatus("none", False, "There is no sandbox here: commands always ask.")
         shell = shutil.which("bash", path="/bin:/usr/bin") or "/bin/sh"
-        made = await asyncio.to_thread(tempfile.mkdtemp, "", "garret-")
-        place = await asyncio.to_thread(Path(made).resolve)
         try:
-            return await self._try(shell, place)
-        except (OSError, ValueError) as error:
+            with tempfile.TemporaryDirectory(prefix="garret-") as made:
+                return self._try(shell, Path(made).resolve())
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             return SandboxStatus("none", False, f"Commands always ask: {error}.")
-        finally:
-            await asyncio.to_thread(shutil.rmtree, place, True)
 
-    async def _try(self, shell: str, place: Path) -> SandboxStatus:
+    def _try(self, shell: str, place: Path) -> SandboxStatus:
         inside, outside = place / "inside", place / "outside"
         inside.mkdir()
         outside.mkdir()
@@ -150,36 +148,25 @@ class Sandbox:
         (outside / "secret").chmod(0o640)
         report_read, report_write = os.pipe()
         env = {"PATH": "/usr/bin:/bin", "TMPDIR": str(inside)}
-        try:
-            wrapped = self.wrap(
-                (shell, "-c", _PROBE, "probe", str(inside), str(outside)),
-                inside,
-                inside,
-                env,
-                pipes=(-1, report_write),
-            )
-            process = await asyncio.create_subprocess_exec(
-                *wrapped.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=inside,
-                env=env,
-                pass_fds=(report_write,) if wrapped.is_launcher else (),
-                start_new_session=True,
-            )
-        finally:
-            os.close(report_write)
-        try:
-            _, errors = await asyncio.wait_for(process.communicate(), _PROBE_LIMIT_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            os.close(report_read)
-            return SandboxStatus("none", False, "Commands always ask: the sandbox did not start.")
-        with os.fdopen(report_read, "rb") as file:
-            reports = file.read()
-        return self._verdict(process.returncode or 0, reports, errors)
+        argv = (shell, "-c", _PROBE, "probe", str(inside), str(outside))
+        with os.fdopen(report_read, "rb") as reports:
+            try:
+                wrapped = self.wrap(argv, inside, inside, env, pipes=(-1, report_write))
+                done = subprocess.run(
+                    wrapped.argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    cwd=inside,
+                    env=env,
+                    pass_fds=(report_write,) if wrapped.is_launcher else (),
+                    start_new_session=True,
+                    timeout=_PROBE_LIMIT_S,
+                    check=False,
+                )
+            finally:
+                os.close(report_write)
+            return self._verdict(done.returncode, reports.read(), done.stderr)
 
     def _verdict(self, code: int, reports: bytes, errors: bytes) -> SandboxStatus:
         facts = {}
@@ -202,6 +189,11 @@ class Sandbox:
             int(facts.get("abi", 0)),
             missing,
         )
+
+
+def probe_sandbox() -> SandboxStatus:
+    """What holds commands on this system; for `garret doctor`."""
+    return Sandbox().probe()
 
 
 def readable(env: Mapping[str, str], root: Path) -> list[str]:
