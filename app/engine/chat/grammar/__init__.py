@@ -1,0 +1,1 @@
+"""Grammars (GBNF) for JSON schemas and for forced tool calls."""
