@@ -30,7 +30,8 @@ def prepare() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    del argv  # everything comes on stdin
     prepare()
     process = importlib.import_module("app.engine.process")
     return int(process.run())

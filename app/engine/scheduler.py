@@ -98,6 +98,15 @@ class Scheduler:
     def n_queued(self) -> int:
         return len(self._queue)
 
+    @property
+    def n_threads(self) -> int:
+        """Threads the engine computes with just now."""
+        return self._governor.n_threads
+
+    def pin_threads(self) -> None:
+        """Stops trying other numbers of threads: a measurement needs one."""
+        self._governor = ThreadGovernor(self.n_threads, self.n_threads)
+
     def submit(self, request: GenerationRequest) -> GenerationHandle:
         """From the event loop. Raises: EngineBusy, ContextFull."""
         n_prompt = len(request.prompt.tokens)
