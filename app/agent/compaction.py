@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from app.agent.events import TidyingMemory
 from app.agent.prompt import prompt_text
-from app.agent.run import CHARS_PER_TOKEN, Ended, Run, message_chars
+from app.agent.run import Ended, Run, message_chars
 from app.core.errors import ContextFull, GarretError
 from app.core.messages import Message, ToolResultPart
 from app.core.ports import ToolSpec
@@ -38,14 +38,14 @@ async def tidy(run: Run, tools: Sequence[ToolSpec], request_text: str) -> Ended 
         Stopped: the user pressed Stop.
     """
     before = run.talk.estimated_tokens
-    before_chars = sum(message_chars(message) for message in run.talk.messages)
+    before_chars = _chars(run.talk.messages)
     run.emit(TidyingMemory(before_tokens=before))
     summary = await _ask_for_summary(run, tools)
     if len(summary) < _LEAST_SUMMARY_CHARS:
         summary = _own_summary(run)
     for limit in (_SUMMARY_CHARS, _SUMMARY_CHARS // 4):
         messages = _restart_messages(run, _head_and_tail(summary, limit), request_text)
-        after_chars = sum(message_chars(message) for message in messages)
+        after_chars = _chars(messages)
         if after_chars <= MUST_SHRINK_TO * before_chars:
             break
     else:
@@ -56,8 +56,13 @@ async def tidy(run: Run, tools: Sequence[ToolSpec], request_text: str) -> Ended 
         )
     await run.restart(messages)
     run.count("tidied")
-    run.emit(TidyingMemory(True, before, int(after_chars / CHARS_PER_TOKEN)))
+    run.emit(TidyingMemory(True, before, run.talk.estimated_tokens))
     return None
+
+
+def _chars(messages: Sequence[Message]) -> int:
+    """Size of what can shrink: everything but the system prompt."""
+    return sum(message_chars(message) for message in messages if message.role != "system")
 
 
 async def _ask_for_summary(run: Run, tools: Sequence[ToolSpec]) -> str:

@@ -6,8 +6,10 @@ through the same hands as any tool call, runs the tests, and hands their output 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from app.agent import text_calls
 from app.agent.asking import ModelAnswer
@@ -23,6 +25,7 @@ from app.agent.run import CHARS_PER_TOKEN, Ended, Run, Stopped
 from app.agent.types import Mode, ToolOutcome
 from app.agent.whole_file_answer import FileAnswer, read_answer
 from app.agent.whole_file_merge import keep_what_is_missing
+from app.core.errors import GarretError
 from app.core.messages import Message, ToolCallPart
 
 UNKNOWN_CONTEXT_TOKENS = 8_192
@@ -38,6 +41,15 @@ class CallsTools(Exception):
     def __init__(self, answer: ModelAnswer) -> None:
         super().__init__("the model calls tools")
         self.answer = answer
+
+
+@runtime_checkable
+class KnowsShownFiles(Protocol):
+    """Hands that only write over files the model has seen, and can be told what it was shown."""
+
+    def saw(self, path: str) -> None:
+        """Notes that the model was shown a whole file."""
+        ...
 
 
 @dataclass(slots=True)
@@ -120,6 +132,10 @@ class WholeFileLoop:
         known = {file.path for file in selection.files} | set(selection.other_paths)
         may_create = [name for name in names if name not in known and not _is_named(name, known)]
         await run.add(Message.of("user", _first_turn(environment, self._task, selection, editable)))
+        if isinstance(run.hands, KnowsShownFiles):
+            for file in selection.files:
+                with contextlib.suppress(GarretError, OSError):
+                    run.hands.saw(file.path)
         return _Files(
             {file.path: file.content for file in selection.files}, editable, locked, may_create
         )
@@ -160,8 +176,6 @@ class WholeFileLoop:
                     self._run.count("names_kept")
             if content == old:
                 continue
-            if old is not None and path not in files.written:
-                await self._execute("read_file", {"file_path": path})
             outcome = await self._execute("write_file", {"file_path": path, "content": content})
             if outcome.denied:
                 return f"The change to {path} was not allowed: {outcome.text}"

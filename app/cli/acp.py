@@ -48,7 +48,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         engines = _Engines(arguments, paths, settings, stack)
 
         async def open_agent(folder: Path, mode: Mode) -> Agent:
-            hands = open_hands(folder, mode, paths)
+            hands = await asyncio.to_thread(open_hands, folder, mode, paths)
+            stack.push_async_callback(hands.close)
             choice = await engines.get()
             return Agent(
                 choice.engine,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.agent.agent import Agent, resume
 from app.agent.events import RunEnded, RunStatus, Tier
-from app.agent.hands import open_hands
+from app.agent.hands import ToolBox, open_hands
 from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
 from app.agent.tiers import ModelTraits
@@ -124,10 +124,11 @@ async def _run(arguments: argparse.Namespace, json_output: JsonOutput | None) ->
         stopped.cancel()
         if not task.done() and not begun.is_set():  # still loading: there is no run to stop
             task.cancel()
-            await asyncio.wait({task})
-        if task.cancelled():
-            raise KeyboardInterrupt
-        return await task
+        await asyncio.wait({task})
+    await hands.close()
+    if task.cancelled():
+        raise KeyboardInterrupt
+    return task.result()
 
 
 async def _work(agent: Agent, task: str, output: Output, stop: asyncio.Event) -> RunEnded:
@@ -196,7 +197,7 @@ async def _agent(
     return agent
 
 
-def _open(arguments: argparse.Namespace, paths: Paths, settings: Settings) -> Hands:
+def _open(arguments: argparse.Namespace, paths: Paths, settings: Settings) -> ToolBox:
     mode = Mode(arguments.mode or settings.text("agent.mode"))
     return open_hands(Path(arguments.workspace), mode, paths)
 
