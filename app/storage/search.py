@@ -67,19 +67,37 @@ def _short_expression(connection: sqlite3.Connection, query: str) -> str | None:
 
 
 def _find_titles(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:
-    needles = [term.casefold() for term in _terms(query)]
-    hits: list[SearchHit] = []
-    for row in connection.execute(
-        "SELECT id, title, updated_at FROM chats WHERE trashed_at IS NULL ORDER BY updated_at DESC"
-    ):
-        title: str = row["title"]
-        found = [(title.casefold().find(needle), len(needle)) for needle in needles]
-        if found and all(at >= 0 for at, _ in found):
-            spans = tuple(sorted((at, min(len(title), at + size)) for at, size in found))
-            hits.append(SearchHit(row["id"], title, None, None, title, spans, row["updated_at"]))
-            if len(hits) == limit:
-                break
-    return hits
+    expression = match_expression(query)
+    if expression is None:
+        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", query.strip('"')) + "%"
+        where, value = "title LIKE ? ESCAPE '\\'", pattern
+    else:
+        where = "id IN (SELECT rowid FROM title_search WHERE title_search MATCH ?)"
+        value = expression
+    rows = connection.execute(
+        f"SELECT id, title, updated_at FROM chats WHERE {where}"  # noqa: S608
+        " AND trashed_at IS NULL ORDER BY updated_at DESC LIMIT ?",
+        (value, limit),
+    )
+    terms = _terms(query)
+    return [
+        SearchHit(
+            row["id"],
+            row["title"],
+            None,
+            None,
+            row["title"],
+            _spans(row["title"], terms),
+            row["updated_at"],
+        )
+        for row in rows
+    ]
+
+
+def _spans(title: str, terms: list[str]) -> tuple[tuple[int, int], ...]:
+    folded = title.casefold()
+    found = [(folded.find(term.casefold()), len(term)) for term in terms]
+    return tuple(sorted((at, min(len(title), at + size)) for at, size in found if at >= 0))
 
 
 def _find_messages(connection: sqlite3.Connection, query: str, limit: int) -> list[SearchHit]:

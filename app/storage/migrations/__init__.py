@@ -10,12 +10,14 @@ from app.storage.migrations.m001_chats import upgrade as m001_chats
 from app.storage.migrations.m002_search import upgrade as m002_search
 from app.storage.migrations.m003_order import upgrade as m003_order
 from app.storage.migrations.m004_runs import upgrade as m004_runs
+from app.storage.migrations.m005_titles import upgrade as m005_titles
 
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_chats,
     m002_search,
     m003_order,
     m004_runs,
+    m005_titles,
 )
 """Step n brings the schema from version n-1 to n (`PRAGMA user_version`)."""
 
