@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -72,10 +72,21 @@ def run(app: QApplication, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     sys.excepthook = _log_exception  # a slot that raises ends there, not in the loop
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
+    closing: set[asyncio.Task[None]] = set()
+
+    def close_later(generator: AsyncGenerator[Any, Any]) -> None:
+        task = loop.create_task(generator.aclose())
+        closing.add(task)
+        task.add_done_callback(closing.discard)
+
+    old_hooks = sys.get_asyncgen_hooks()
+    # qasync installs none: a stream dropped in the middle would never be closed
+    sys.set_asyncgen_hooks(finalizer=lambda agen: loop.call_soon_threadsafe(close_later, agen))
     try:
         with loop:
             return int(loop.run_until_complete(main()))
     finally:
+        sys.set_asyncgen_hooks(*old_hooks)
         asyncio.set_event_loop(None)
 
 

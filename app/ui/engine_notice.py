@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.client.supervisor import EngineView
+from app.core.engine_view import EngineView
 from app.core.errors import BadModelFile, GarretError, OutOfMemory, UnsupportedModel
 
 Action = Literal["", "start_engine", "choose_model", "cancel_load", "smaller_plan"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtWidgets import QMenu
 
-from app.client.supervisor import EngineView
+from app.core.engine_view import EngineView
 from app.core.events import TurnEnded
 from app.ui.chat_page import ChatPage
 from app.ui.context_gauge import ContextUse

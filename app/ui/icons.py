@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
+from shiboken6 import isValid
 
 from app.ui.theme import Theme, mix
 
@@ -95,4 +96,6 @@ class Icons(QObject):
     def _retint(self) -> None:
         self._cache.clear()
         for target, (name, on_accent) in list(self._bound.items()):
+            if not isValid(target):  # its C++ half went first; the entry follows with the rest
+                continue
             target.setIcon(self.icon(name, on_accent=on_accent))  # type: ignore[attr-defined]

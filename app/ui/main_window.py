@@ -19,7 +19,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 
-from app.client.supervisor import EngineView
+from app.core.engine_view import EngineView
 from app.core.errors import GarretError
 from app.storage.values import Chat
 from app.ui.actions import build_actions

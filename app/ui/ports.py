@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.client.supervisor import EngineView
+from app.core.engine_view import EngineView, ModelChoice
 from app.core.ports import ChatEngine
-from app.session.local_engine import ModelChoice
 from app.storage.storage import Storage
 
 __all__ = ["ChatServices", "EngineControl", "ModelChoice"]

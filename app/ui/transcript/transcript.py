@@ -68,6 +68,7 @@ class Transcript(QAbstractScrollArea):
         self._icons = icons
         self._formulas = formulas
         self._look = make_look(theme, icons, formulas)
+        self._measures = measures_of(self._look)
         self._column: Column[CellView] = Column(self._look.gap)
         self._items: dict[int, MessageItem] = {}
         self._live: dict[int, LiveAnswer] = {}
@@ -76,6 +77,7 @@ class Transcript(QAbstractScrollArea):
         self._following = True
         self._syncing = False
         self._anchor: tuple[int, int] = (0, 0)
+        self._shift = 0
         self._finder = Finder(self)
         self._frame = QTimer(self)
         self._frame.setSingleShot(True)
@@ -372,14 +374,7 @@ class Transcript(QAbstractScrollArea):
 
     def _slot(self, message_id: int, cell: Cell) -> Slot[CellView]:
         _left, width = self._column_geometry()
-        return Slot(message_id, cell, estimate_height(cell, width, self._measures()))
-
-    def _measures(self) -> Measures:
-        text = QFontMetricsF(self._look.text)
-        code = QFontMetricsF(self._look.code)
-        return Measures(
-            self._look.em * 1.42, text.averageCharWidth(), code.lineSpacing(), self._look.gap
-        )
+        return Slot(message_id, cell, estimate_height(cell, width, self._measures))
 
     def _put(self, message_id: int, cells: list[Cell]) -> None:
         """Makes a message's slots show `cells`, touching only what differs."""
@@ -510,6 +505,9 @@ class Transcript(QAbstractScrollArea):
         low, high = value - top_margin - height, value - top_margin + 2 * height
         if total < height:
             shift = top_margin
+        moved, self._shift = shift - self._shift, shift
+        if moved and abs(moved) < height:
+            self.viewport().scroll(0, moved)  # pixels that only move are not painted again
         for index, slot in self._live_slots():
             view = slot.view
             assert view is not None
@@ -619,12 +617,19 @@ class Transcript(QAbstractScrollArea):
 
     def _on_theme(self) -> None:
         self._look = make_look(self._theme, self._icons, self._formulas)
+        self._measures = measures_of(self._look)
         self._drop_views(0, len(self._column))
         self._column.gap = self._look.gap
         for slot in self._column.slots:
             slot.width = 0
         self._column.invalidate()
         self._sync()
+
+
+def measures_of(look: Look) -> Measures:
+    """What height estimates need of the look."""
+    text, code = QFontMetricsF(look.text), QFontMetricsF(look.code)
+    return Measures(look.em * 1.42, text.averageCharWidth(), code.lineSpacing(), look.gap)
 
 
 def _same_kind(old: Cell, new: Cell) -> bool:

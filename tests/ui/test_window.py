@@ -1,0 +1,303 @@
+"""What a user sees and does in the window, with an engine that answers from a script."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
+
+from app.client.supervisor import EngineView
+from app.core.control import ModelInfo
+from app.core.errors import BadModelFile, EngineDied, OutOfMemory
+from app.core.events import PromptProgress, TextDelta, ThinkingDelta
+from app.ui.theme import Theme
+from app.ui.transcript.cells import CodeCell, NoticeCell, ProgressCell, ThinkingCell
+from tests.fakes import FakeEngine, FakeEngineControl
+from tests.ui.conftest import Opened, in_qt_loop, until
+
+OpenWindow = Callable[..., Any]
+
+
+def texts(opened: Opened) -> list[str]:
+    return [item.text for item in opened.window.chat_page.transcript.messages()]
+
+
+def idle(opened: Opened) -> bool:
+    return not opened.window.chats.is_answering and len(texts(opened)) >= 2
+
+
+def type_and_send(opened: Opened, words: str) -> None:
+    box = opened.window.chat_page.composer.text
+    box.setPlainText(words)
+    QTest.keyClick(box, Qt.Key.Key_Return)
+
+
+@in_qt_loop
+async def test_enter_sends_and_the_answer_streams_in(open_window: OpenWindow) -> None:
+    async with open_window(FakeEngine(FakeEngine.words("Hello **there** friend.", 0.01))) as opened:
+        assert opened.window.chat_page.is_empty
+        type_and_send(opened, "Say hello.")
+        await until(lambda: opened.window.chats.is_answering)
+        assert opened.window.chat_page.composer.current_text == ""
+        await until(lambda: idle(opened))
+        assert texts(opened) == ["Say hello.", "Hello **there** friend."]
+        stored = await opened.storage.chats.list()
+        assert [chat.title for chat in stored] == ["Say hello."]
+
+
+@in_qt_loop
+async def test_shift_enter_breaks_the_line(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        box = opened.window.chat_page.composer.text
+        box.setPlainText("one")
+        box.moveCursor(box.textCursor().MoveOperation.End)
+        height = box.height()
+        QTest.keyClick(box, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+        QTest.keyClicks(box, "two")
+        assert box.toPlainText() == "one\ntwo"
+        assert box.height() > height
+        assert opened.window.chat_page.is_empty
+
+
+@in_qt_loop
+async def test_escape_stops_and_keeps_what_was_written(open_window: OpenWindow) -> None:
+    engine = FakeEngine([TextDelta("Part of it"), 30.0])
+    async with open_window(engine) as opened:
+        type_and_send(opened, "Long story, please.")
+        transcript = opened.window.chat_page.transcript
+        await until(lambda: "Part" in str(transcript.all_cells()))
+        opened.window.actions_by_name["stop"].trigger()
+        await until(lambda: idle(opened))
+        assert texts(opened)[1] == "Part of it"
+        notices = [c for c in transcript.all_cells() if isinstance(c, NoticeCell)]
+        assert [notice.sentence for notice in notices] == ["Stopped."]
+
+
+@in_qt_loop
+async def test_reading_progress_is_told_in_words(open_window: OpenWindow) -> None:
+    progress = PromptProgress(7_688, 500, 12_400, 20.0)
+    async with open_window(FakeEngine([progress, 30.0])) as opened:
+        type_and_send(opened, "Read this.")
+        transcript = opened.window.chat_page.transcript
+        await until(lambda: ProgressCell(progress) in transcript.all_cells())
+        labels = [label.text() for label in transcript.findChildren(QLabel)]
+        assert "Reading 12,400 tokens: 62 %, 13 s left (500 reused)" in labels
+        opened.window.chats.stop()
+        await until(lambda: not opened.window.chats.is_answering)
+
+
+@in_qt_loop
+async def test_thinking_is_folded_and_timed(open_window: OpenWindow) -> None:
+    script = [ThinkingDelta("Let me see."), 0.05, *FakeEngine.words("Yes.")]
+    async with open_window(FakeEngine(script)) as opened:
+        type_and_send(opened, "Is it so?")
+        await until(lambda: idle(opened))
+        cells = opened.window.chat_page.transcript.all_cells()
+        thought = next(cell for cell in cells if isinstance(cell, ThinkingCell))
+        assert thought.text == "Let me see."
+        assert not thought.is_running
+
+
+@in_qt_loop
+async def test_an_engine_that_dies_leaves_a_notice_and_the_next_question_works(
+    open_window: OpenWindow,
+) -> None:
+    error = EngineDied("The engine stopped while answering.", "It has been started again.")
+    engine = FakeEngine([TextDelta("Half"), error], FakeEngine.words("Whole."))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "First?")
+        await until(lambda: idle(opened))
+        transcript = opened.window.chat_page.transcript
+        notice = next(c for c in transcript.all_cells() if isinstance(c, NoticeCell))
+        assert notice.sentence == "The engine stopped while answering."
+        assert texts(opened)[1] == "Half"
+        type_and_send(opened, "Second?")
+        await until(lambda: len(texts(opened)) == 4 and not opened.window.chats.is_answering)
+        assert texts(opened)[3] == "Whole."
+
+
+@in_qt_loop
+async def test_answering_again_makes_a_sibling_and_the_switch_goes_back(
+    open_window: OpenWindow,
+) -> None:
+    engine = FakeEngine(FakeEngine.words("One."), FakeEngine.words("Two."))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "Which?")
+        await until(lambda: idle(opened))
+        opened.window.actions_by_name["regenerate"].trigger()
+        await until(lambda: texts(opened)[1:] == ["Two."] and idle(opened))
+        second = opened.window.chat_page.transcript.messages()[1]
+        assert (second.index, second.count) == (1, 2)
+        opened.window.chats.select_sibling(second.id, -1)
+        await until(lambda: texts(opened)[1:] == ["One."])
+
+
+@in_qt_loop
+async def test_editing_a_question_asks_anew_and_keeps_the_old(open_window: OpenWindow) -> None:
+    engine = FakeEngine(FakeEngine.words("Red."), FakeEngine.words("Blue."))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "Colour of fire?")
+        await until(lambda: idle(opened))
+        opened.window.actions_by_name["edit_last"].trigger()
+        composer = opened.window.chat_page.composer
+        assert composer.current_text == "Colour of fire?"
+        type_and_send(opened, "Colour of water?")
+        await until(lambda: texts(opened) == ["Colour of water?", "Blue."] and idle(opened))
+        question = opened.window.chat_page.transcript.messages()[0]
+        assert (question.index, question.count) == (1, 2)
+
+
+@in_qt_loop
+async def test_a_message_sent_meanwhile_waits_and_is_answered_next(
+    open_window: OpenWindow,
+) -> None:
+    engine = FakeEngine(FakeEngine.words("a b c d e f", 0.05), FakeEngine.words("Next."))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "First")
+        await until(lambda: opened.window.chats.is_answering)
+        type_and_send(opened, "Second")
+        transcript = opened.window.chat_page.transcript
+        await until(lambda: any(item.state == "queued" for item in transcript.messages()))
+        await until(lambda: len(texts(opened)) == 4 and idle(opened))
+        assert texts(opened) == ["First", "a b c d e f", "Second", "Next."]
+
+
+@in_qt_loop
+async def test_an_answer_goes_on_while_another_chat_is_open(open_window: OpenWindow) -> None:
+    engine = FakeEngine(FakeEngine.words("one two three four five six", 0.05))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "Count.")
+        await until(lambda: opened.window.chats.is_answering and len(texts(opened)) == 2)
+        first = opened.window.chats.chat_id
+        opened.window.new_chat()
+        assert opened.window.chat_page.is_empty
+        opened.window.chats.open_chat(first)
+        await until(lambda: len(texts(opened)) == 2)
+        await until(lambda: idle(opened))
+        assert texts(opened)[1] == "one two three four five six"
+
+
+@in_qt_loop
+async def test_a_draft_survives_a_new_window(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "Hello")
+        await until(lambda: idle(opened))
+        opened.window.chat_page.composer.set_text("not sent yet")
+    async with open_window() as again:
+        await until(lambda: again.window.chat_page.composer.current_text == "not sent yet")
+        await until(lambda: texts(again) == ["Hello", "Hello there."])
+
+
+@in_qt_loop
+async def test_engine_states_are_told_inline_with_a_remedy(open_window: OpenWindow) -> None:
+    control = FakeEngineControl(EngineView("idle"))
+    async with open_window(control=control) as opened:
+        strip = opened.window.chat_page.strip
+        assert strip.isVisible()
+        assert strip.accessibleName() == "No model is loaded."
+        opened.window.set_engine_view(EngineView("loading", loading_id="x", load_fraction=0.5))
+        assert "50 %" in strip.accessibleName()
+        strip.button.click()
+        await until(lambda: control.asked == ["cancel"])
+        for error, remedy, asked in (
+            (OutOfMemory("Not enough memory.", "Choose a smaller model."), "Try", "smaller"),
+            (EngineDied("The engine crashed.", "Start it again."), "Start", "start"),
+        ):
+            phase = "idle" if isinstance(error, OutOfMemory) else "failed"
+            opened.window.set_engine_view(EngineView(phase, error=error))
+            assert strip.accessibleName() == str(error)
+            assert strip.button.text().startswith(remedy)
+            strip.button.click()
+            await until(lambda asked=asked: asked in control.asked)
+        opened.window.set_engine_view(EngineView("idle", error=BadModelFile("Not a GGUF.")))
+        assert strip.button.text() == "Choose another model"
+        opened.window.set_engine_view(EngineView("ready", ModelInfo("x", n_ctx=10)))
+        assert not strip.isVisible()
+
+
+@in_qt_loop
+async def test_search_shows_snippets_and_opens_at_the_message(open_window: OpenWindow) -> None:
+    engine = FakeEngine(FakeEngine.words("The aardvark eats ants."))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "Tell me about an animal.")
+        await until(lambda: idle(opened))
+        opened.window.new_chat()
+        sidebar = opened.window.sidebar
+        sidebar.search.setText("aardvark")
+        await until(lambda: sidebar.model.rowCount() == 1 and sidebar.model.row(0).snippet)
+        row = sidebar.model.row(0)
+        assert "aardvark" in row.snippet
+        sidebar.chat_chosen.emit(row.chat_id, row.message_id)
+        await until(lambda: len(texts(opened)) == 2)
+
+
+@in_qt_loop
+async def test_trash_can_be_undone(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "Keep me.")
+        await until(lambda: idle(opened))
+        opened.window.actions_by_name["trash"].trigger()
+        toast = opened.window.toast
+        await until(toast.isVisible)
+        assert opened.window.chat_page.is_empty
+        toast.button.click()
+        await until(lambda: len(texts(opened)) == 2)
+
+
+@in_qt_loop
+async def test_presentation_mode_hides_the_chrome_and_comes_back(
+    open_window: OpenWindow, theme: Theme
+) -> None:
+    async with open_window() as opened:
+        before = theme.text_font().pointSizeF()
+        opened.window.actions_by_name["present"].trigger()
+        assert not opened.window.menuBar().isVisible()
+        assert not opened.window.sidebar.isVisible()
+        assert theme.text_font().pointSizeF() > before * 1.4
+        opened.window.actions_by_name["reset_view"].trigger()
+        assert opened.window.menuBar().isVisible()
+        assert opened.window.sidebar.isVisible()
+        assert theme.text_font().pointSizeF() == before
+
+
+@in_qt_loop
+async def test_light_and_dark_switch_a_living_window(open_window: OpenWindow, theme: Theme) -> None:
+    engine = FakeEngine(FakeEngine.words("Text and\n\n```python\nx = 1\n```\n"))
+    async with open_window(engine) as opened:
+        type_and_send(opened, "Hi")
+        await until(lambda: idle(opened))
+        light = opened.window.grab().toImage().pixelColor(600, 200).lightness()
+        theme.set_scheme("dark")
+        await asyncio.sleep(0.05)
+        dark = opened.window.grab().toImage().pixelColor(600, 200).lightness()
+        assert dark < 100 < light
+        cells = opened.window.chat_page.transcript.all_cells()
+        assert any(isinstance(cell, CodeCell) for cell in cells)
+
+
+@in_qt_loop
+async def test_every_command_has_words_and_no_key_is_given_twice(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        seen: dict[str, str] = {}
+        for name, action in opened.window.actions_by_name.items():
+            assert action.text(), name
+            for keys in action.shortcuts():
+                text = keys.toString()
+                assert text not in seen, f"{text}: {name} and {seen.get(text)}"
+                seen[text] = name
+
+
+def test_void_qt_calls_do_not_eat_references_to_none(qtbot: QtBot) -> None:
+    label = QLabel()
+    qtbot.addWidget(label)
+    before = sys.getrefcount(None)
+    for number in range(2_000):
+        label.setEnabled(number % 2 == 0)
+        label.setFixedHeight(20 + number % 3)
+    assert abs(sys.getrefcount(None) - before) < 200
