@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from app.client.supervisor import EngineView
 from app.core.control import ModelInfo
+from app.core.engine_view import EngineView
 from app.core.events import TextDelta, TurnEnded, TurnEvent, Usage
 from app.core.ports import TurnRequest
 from app.ui.ports import ModelChoice

@@ -8,8 +8,9 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from app.client.supervisor import EngineSupervisor, EngineView
+from app.client.supervisor import EngineSupervisor
 from app.core.control import EngineBoot, LoadSpec
+from app.core.engine_view import EngineView
 from app.core.errors import ModelNotFound
 from app.core.paths import Paths
 from app.core.settings import Settings

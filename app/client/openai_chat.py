@@ -3,10 +3,11 @@ vLLM, SGLang. Closing the stream is how a generation is cancelled."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +22,7 @@ from app.core.ports import TurnRequest
 
 _CONNECT_TIMEOUT_S = 5.0
 _LIST_TIMEOUT_S = 10.0
+_DRAIN_TIMEOUT_S = 1.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -75,19 +77,13 @@ class OpenAIChatEngine:
                     for event in reader.whole(_json(await response.aread())):
                         yield event
                     return
-                decoder = SseDecoder()
-                async for chunk in response.aiter_bytes():
-                    for sse in decoder.feed(chunk):
-                        for event in reader.feed(_sse_data(sse.data)):
-                            yield event
-                            if isinstance(event, TurnEnded):
-                                return
+                async with contextlib.aclosing(_events(response, reader)) as events:
+                    async for event in events:
+                        yield event
         except httpx.HTTPError as error:
             raise self._unreachable(error, started=reader.started) from error
         except ValueError as error:
             raise EngineRefused(f"The engine's answer could not be read: {error}.") from error
-        for event in reader.end():
-            yield event
 
     async def models(self) -> list[str]:
         """Ids in the order the engine lists them."""
@@ -146,6 +142,31 @@ class OpenAIChatEngine:
             base_url=self.base_url,
             reason=repr(error),
         )
+
+
+async def _events(response: httpx.Response, reader: TurnReader) -> AsyncGenerator[TurnEvent, None]:
+    """Events up to TurnEnded. The rest of the body is read and dropped, so that the connection can
+    be used again; every generator is closed here, because nobody else would."""
+    decoder = SseDecoder()
+    async with contextlib.aclosing(
+        cast(AsyncGenerator[bytes, None], response.aiter_bytes())
+    ) as body:
+        async for chunk in body:
+            for sse in decoder.feed(chunk):
+                for event in reader.feed(_sse_data(sse.data)):
+                    yield event
+                    if isinstance(event, TurnEnded):
+                        await _drain(body)
+                        return
+    for event in reader.end():
+        yield event
+
+
+async def _drain(body: AsyncGenerator[bytes, None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+            async for _ in body:
+                pass
 
 
 def _json(content: bytes) -> dict[str, Any]:

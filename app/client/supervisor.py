@@ -17,14 +17,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from app.client.control import ControlClient
 from app.client.openai_chat import OpenAIChatEngine
 from app.client.process import EngineProcess
 from app.core.control import EngineBoot, EngineStatus, LoadSpec, ModelInfo
+from app.core.engine_view import EngineView, Phase
 from app.core.errors import (
     EngineDied,
     EngineUnreachable,
@@ -39,21 +39,6 @@ from app.core.ports import TurnRequest
 MAX_DEATHS = 5
 DEATH_WINDOW_S = 120.0
 _BACK_OFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
-
-Phase = Literal["stopped", "starting", "idle", "loading", "ready", "restarting", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineView:
-    """The engine as the user sees it. `error` says what happened last, also while it recovers."""
-
-    phase: Phase = "stopped"
-    model: ModelInfo | None = None
-    loading_id: str | None = None
-    load_fraction: float = 0.0
-    error: GarretError | None = None
-    base_url: str | None = None
-    pid: int | None = None
 
 
 class EngineSupervisor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from app.client.supervisor import EngineSupervisor, EngineView
+from app.client.supervisor import EngineSupervisor
 from app.core.control import LoadSpec
+from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import GarretError
 from app.core.settings import Settings
 from app.library.choice import load_spec_for
@@ -18,16 +18,6 @@ from app.library.store import Store
 
 MIN_CTX = 2048
 ViewListener = Callable[[EngineView], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """An installed model as a picker lists it. `note` is one short line."""
-
-    model_id: str
-    name: str
-    note: str = ""
-    is_tiny: bool = False
 
 
 class LocalEngine:

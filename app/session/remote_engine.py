@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from app.client.openai_chat import OpenAIChatEngine
-from app.client.supervisor import EngineView
 from app.core.control import ModelInfo
+from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import EngineRefused, GarretError
-from app.session.local_engine import ModelChoice
 
 
 class RemoteEngine:

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.client.supervisor import EngineSupervisor, EngineView, SupervisedChatEngine
+from app.client.supervisor import EngineSupervisor, SupervisedChatEngine
 from app.core.control import EngineBoot, LoadSpec
+from app.core.engine_view import EngineView
 from app.core.errors import BadModelFile, EngineDied, EngineNotInstalled, NoModelLoaded, OutOfMemory
 from app.core.events import TextDelta, TurnEnded, TurnEvent
 from app.core.messages import Message

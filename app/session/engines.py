@@ -1,0 +1,52 @@
+"""Builds the engine the settings name: another one's address, or our own process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from app.client.openai_chat import OpenAIChatEngine
+from app.client.supervisor import EngineSupervisor, SupervisedChatEngine
+from app.core.control import EngineBoot
+from app.core.engine_view import EngineView
+from app.core.paths import Paths
+from app.core.ports import ChatEngine
+from app.core.settings import Settings
+from app.library.store import Store
+from app.session.engine_seat import Control
+from app.session.local_engine import LocalEngine
+from app.session.remote_engine import RemoteEngine
+
+
+def build_engine(
+    paths: Paths, settings: Settings, on_change: Callable[[EngineView], None]
+) -> tuple[Control, ChatEngine]:
+    """The control and the chat side of one engine; nothing is started yet."""
+    if url := settings.text("engine.remote_url"):
+        chat = OpenAIChatEngine(url, settings.text("engine.remote_key") or None)
+        return RemoteEngine(chat, on_change, settings.text("models.last")), chat
+    supervisor = EngineSupervisor(
+        engine_boot(paths, settings), paths.logs / "engine.log", on_change=on_change
+    )
+    store = Store(models_folder(paths, settings))
+    return LocalEngine(supervisor, store, settings), SupervisedChatEngine(supervisor)
+
+
+def models_folder(paths: Paths, settings: Settings) -> Path:
+    """Where models are: the user's choice, or Garret's own folder."""
+    chosen = settings.text("models.folder")
+    return Path(chosen).expanduser() if chosen else paths.models
+
+
+def engine_boot(paths: Paths, settings: Settings) -> EngineBoot:
+    """What the engine process is told at its start: the endpoint's switch, keys and port."""
+    share = settings.flag("endpoint.enabled")
+    return EngineBoot(
+        token="",
+        port=settings.number("endpoint.port") if share else 0,
+        share=share,
+        user_keys=settings.items("endpoint.keys"),
+        any_user_key=share and not settings.flag("endpoint.require_key"),
+        prefix_cache_dir=str(paths.prefix_cache),
+        log_path=str(paths.logs / "engine.log"),
+    )
