@@ -16,6 +16,7 @@ from app.core.paths import Paths
 from app.core.settings import Settings
 from app.library.choice import load_spec_for
 from app.library.store import Store
+from app.session.wishes import wish_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,18 +38,14 @@ def choose_spec(options: EngineOptions, models: Path, settings: Settings) -> Loa
         options.model,
         Store(models),
         last_used=settings.text("models.last"),
-        n_ctx=options.n_ctx or int(settings.number("engine.context_tokens")),
+        wish=wish_of(settings, n_ctx=options.n_ctx, n_parallel=options.n_parallel),
     )
     if spec is None:
         raise ModelNotFound(
             "No model is installed yet.",
             "Run: python3 scripts/run.py, or garret models pull REPOSITORY/FILE.",
         )
-    return dataclasses.replace(
-        spec,
-        n_parallel=options.n_parallel or int(settings.number("engine.parallel")),
-        n_threads=int(settings.number("engine.threads")),
-    )
+    return dataclasses.replace(spec, n_threads=settings.number("engine.threads"))
 
 
 @contextlib.asynccontextmanager

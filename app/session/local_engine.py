@@ -13,8 +13,8 @@ from app.core.errors import GarretError
 from app.core.settings import Settings
 from app.library.choice import load_spec_for
 from app.library.records import InstalledModel
-from app.library.starter import installed_starter
 from app.library.store import Store
+from app.session.wishes import wish_of
 
 MIN_CTX = 2048
 ViewListener = Callable[[EngineView], None]
@@ -107,26 +107,18 @@ class LocalEngine:
             model_id,
             self._store,
             last_used=self._settings.text("models.last"),
-            n_ctx=self._settings.number("engine.context_tokens"),
+            wish=wish_of(self._settings),
+            freed_bytes=self.view.model.size_bytes if self.view.model else 0,
         )
         if spec is None:
             return None
-        return dataclasses.replace(
-            spec,
-            n_threads=self._settings.number("engine.threads"),
-            n_parallel=self._settings.number("engine.parallel"),
-        )
+        return dataclasses.replace(spec, n_threads=self._settings.number("engine.threads"))
 
     def _read_choices(self) -> list[ModelChoice]:
-        starter = installed_starter(self._store)
-        return [
-            _choice(model, starter is not None and model.model_id == starter.model_id)
-            for model in self._store.installed()
-            if model.is_present
-        ]
+        return [_choice(model) for model in self._store.installed() if model.is_present]
 
 
-def _choice(model: InstalledModel, is_tiny: bool) -> ModelChoice:
+def _choice(model: InstalledModel) -> ModelChoice:
     size = f"{model.size_bytes / 1e9:.1f} GB"
-    note = "A tiny model to try things with" if is_tiny else size
-    return ModelChoice(model.model_id, model.title, note, is_tiny)
+    note = "A tiny model to try things with" if model.is_starter else size
+    return ModelChoice(model.model_id, model.title, note, model.is_starter)
