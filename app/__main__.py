@@ -27,6 +27,7 @@ HIDDEN: dict[str, str] = {
     "_check_header": "app.library.check_header",
     "_render": "app.engine.chat.render_child",
     "_bench": "app.engine.bench",
+    "_paint": "app.ui.paint_check",
 }
 
 

@@ -47,6 +47,7 @@ EXCLUDED_MODULES = (
     "PySide6.QtXml",
     "PIL",
     "IPython",
+    "hf_xet",  # downloads are our own; metadata needs none of it
     "pytest",
     "_pytest",
     "hypothesis",

@@ -5,8 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import sys
 
+
+def start() -> int:
+    """The command, after the bundle's own model was offered to a new user."""
+    from app.__main__ import main
+    from app.cli.bundled_starter import needs_model, offer
+
+    if needs_model(sys.argv[1:]):
+        offer(sys.argv[1:])
+    return main()
+
+
 if __name__ == "__main__":
     multiprocessing.freeze_support()  # before any Qt import: children re-run this file
-    from app.__main__ import main
-
-    sys.exit(main())
+    sys.exit(start())

@@ -199,6 +199,14 @@ def run_pyinstaller(environment: Environment, packages: list[str], starter: Path
     )
 
 
+def strip_python(internal: Path) -> None:
+    """Takes the debug symbols out of the interpreter (about 20 MB); wheels come without any."""
+    if not sys.platform.startswith("linux"):
+        return
+    files = [*internal.glob("libpython3*.so*"), *internal.glob("python3*/lib-dynload/*.so")]
+    subprocess.run(["strip", "--strip-unneeded", *map(str, files)], check=True)
+
+
 def self_test(program: Path) -> None:
     """The bundle must pass its own self-test before it is packed.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from PySide6.QtGui import QGuiApplication
@@ -33,6 +33,7 @@ class _NoEngine:
     """Nothing is loaded and nothing will be."""
 
     view = EngineView()
+    _nothing: tuple[TurnEvent, ...] = ()
 
     def choices(self) -> Sequence[ModelChoice]:
         return ()
@@ -45,8 +46,8 @@ class _NoEngine:
 
     async def start_engine(self) -> None: ...
 
-    async def stream(self, request: TurnRequest) -> AsyncIterator[TurnEvent]:
-        for event in ():
+    async def stream(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+        for event in self._nothing:
             yield event
 
     async def models(self) -> list[str]:
