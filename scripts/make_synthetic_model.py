@@ -45,6 +45,8 @@ class Shape:
     conv: int = 4
     n_ctx_train: int = 262_144
     attention_interval: int = 4
+    exact: bool = False  # F32 weights: no rounding to 8 bits between layers, so runs compare
+    arch: str = "qwen3next"
 
     @property
     def key_dim(self) -> int:
@@ -58,6 +60,8 @@ class Shape:
 PRESETS = {
     "tiny": Shape(8, 256, 4, 2, 64, 16, 2048, 8, 2, 256, 2, 4, 64),
     "mid": Shape(16, 1024, 8, 2, 128, 32, 32_000, 32, 4, 256, 8, 16, 128),
+    "exact": Shape(4, 128, 4, 2, 32, 16, 640, 4, 2, 128, 2, 4, 32, exact=True),
+    "exact-llama": Shape(4, 128, 4, 2, 32, 32, 640, 0, 0, 256, 0, 0, 0, exact=True, arch="llama"),
 }
 
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_pad|>", "<|repo_name|>")
@@ -189,8 +193,9 @@ def vocabulary(n_vocab: int) -> tuple[list[str], list[int], list[str]]:
 
 
 def _metadata(shape: Shape, name: str) -> dict[str, object]:
-    arch = "qwen3next"
+    arch = shape.arch
     tokens, types, merges = vocabulary(shape.vocab)
+    hybrid = {} if arch == "llama" else _hybrid_metadata(shape)
     return {
         "general.architecture": arch,
         "general.name": f"Synthetic qwen3next {name}",
@@ -206,16 +211,7 @@ def _metadata(shape: Shape, name: str) -> dict[str, object]:
         f"{arch}.attention.layer_norm_rms_epsilon": 1e-6,
         f"{arch}.rope.freq_base": 5e6,
         f"{arch}.rope.dimension_count": shape.rope_dims,
-        f"{arch}.expert_count": shape.experts,
-        f"{arch}.expert_used_count": shape.experts_used,
-        f"{arch}.expert_feed_forward_length": shape.ff,
-        f"{arch}.expert_shared_feed_forward_length": shape.ff,
-        f"{arch}.ssm.conv_kernel": shape.conv,
-        f"{arch}.ssm.state_size": shape.state,
-        f"{arch}.ssm.group_count": shape.k_heads,
-        f"{arch}.ssm.time_step_rank": shape.v_heads,
-        f"{arch}.ssm.inner_size": shape.value_dim,
-        f"{arch}.full_attention_interval": shape.attention_interval,
+        **hybrid,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "qwen2",
         "tokenizer.ggml.tokens": tokens,
@@ -226,6 +222,22 @@ def _metadata(shape: Shape, name: str) -> dict[str, object]:
         "tokenizer.ggml.padding_token_id": tokens.index("<|endoftext|>"),
         "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": CHAT_TEMPLATE,
+    }
+
+
+def _hybrid_metadata(shape: Shape) -> dict[str, object]:
+    arch = shape.arch
+    return {
+        f"{arch}.expert_count": shape.experts,
+        f"{arch}.expert_used_count": shape.experts_used,
+        f"{arch}.expert_feed_forward_length": shape.ff,
+        f"{arch}.expert_shared_feed_forward_length": shape.ff,
+        f"{arch}.ssm.conv_kernel": shape.conv,
+        f"{arch}.ssm.state_size": shape.state,
+        f"{arch}.ssm.group_count": shape.k_heads,
+        f"{arch}.ssm.time_step_rank": shape.v_heads,
+        f"{arch}.ssm.inner_size": shape.value_dim,
+        f"{arch}.full_attention_interval": shape.attention_interval,
     }
 
 
@@ -279,7 +291,8 @@ class _Tensor:
 
 def _tensors(s: Shape) -> Iterator[_Tensor]:
     def quantised(name: str, *dims: int) -> _Tensor:
-        return _Tensor(f"{name}.weight", dims, _Q4_K)
+        kind, scale = (_F32, dims[-1] ** -0.5) if s.exact else (_Q4_K, 0.0)
+        return _Tensor(f"{name}.weight", dims, kind, scale=scale)
 
     def norm(name: str, n: int) -> _Tensor:
         return _Tensor(f"{name}.weight", (n,), _F32, base=1.0)
@@ -293,6 +306,16 @@ def _tensors(s: Shape) -> Iterator[_Tensor]:
     for i in range(s.layers):
         b = f"blk.{i}."
         yield norm(b + "attn_norm", s.embd)
+        if s.arch == "llama":
+            yield norm(b + "ffn_norm", s.embd)
+            yield quantised(b + "attn_q", s.head_dim * s.heads, s.embd)
+            yield quantised(b + "attn_k", s.head_dim * s.kv_heads, s.embd)
+            yield quantised(b + "attn_v", s.head_dim * s.kv_heads, s.embd)
+            yield quantised(b + "attn_output", s.embd, s.head_dim * s.heads)
+            yield quantised(b + "ffn_gate", s.ff, s.embd)
+            yield quantised(b + "ffn_up", s.ff, s.embd)
+            yield quantised(b + "ffn_down", s.embd, s.ff)
+            continue
         yield norm(b + "post_attention_norm", s.embd)
         if (i + 1) % s.attention_interval == 0:
             yield quantised(b + "attn_q", s.head_dim * s.heads * 2, s.embd)
@@ -322,7 +345,7 @@ def _tensors(s: Shape) -> Iterator[_Tensor]:
 
 
 def write_model(path: Path, preset: str = "tiny", seed: int = 7) -> Path:
-    """Writes the preset to `path` (about 10 MB for "tiny", 440 MB for "mid") and returns it."""
+    """Writes the preset to `path` ("tiny" 10 MB, "mid" 440 MB, the exact ones 3 MB); returns it."""
     shape = PRESETS[preset]
     rng = np.random.default_rng(seed)
     metadata = _metadata(shape, preset)

@@ -77,8 +77,9 @@ class EngineModel:
         header: GgufHeader,
         on_progress: Callable[[float], bool],
         max_queue: int = 64,
+        plan: ContextPlan | None = None,
     ) -> EngineModel:
-        """Blocks until the model answers.
+        """Blocks until the model answers; `plan` replaces the one made from the spec.
 
         Raises:
             LoadCancelled, BadModelFile, UnsupportedModel, OutOfMemory.
@@ -86,7 +87,7 @@ class EngineModel:
         started = time.perf_counter()
         weights = load_weights(spec, header, on_progress)
         try:
-            model = cls(spec, weights, plan_context(spec, header), max_queue)
+            model = cls(spec, weights, plan or plan_context(spec, header), max_queue)
         except BaseException:
             lib.llama_model_free(weights.handle)
             raise

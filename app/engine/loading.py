@@ -54,6 +54,7 @@ class ContextPlan:
     n_threads_batch: int
     kv_type: str
     embedding: bool = False
+    flash_attention: int = -1  # llama_flash_attn_type: automatic
 
 
 class _BufferOverride(ctypes.Structure):
@@ -247,7 +248,7 @@ def make_context(weights: LoadedWeights, plan: ContextPlan, name: str) -> tuple[
     params.kv_unified = True
     params.n_threads = plan.n_threads
     params.n_threads_batch = plan.n_threads_batch
-    params.flash_attn_type = -1
+    params.flash_attn_type = plan.flash_attention
     params.type_k = params.type_v = _KV_TYPES[plan.kv_type]
     params.no_perf = True
     if plan.embedding:
