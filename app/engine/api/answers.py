@@ -13,7 +13,7 @@ from typing import Any
 from app.core.errors import GarretError
 from app.core.events import Timings, Usage
 from app.engine.api.errors import ApiError, api_error
-from app.engine.chat.answer import Answer
+from app.engine.chat.answer import Answer, PlainAnswer
 from app.engine.chat.values import (
     AnswerEnded,
     AnswerEvent,
@@ -72,7 +72,9 @@ async def whole(answer: Answer) -> WholeAnswer:
     return result
 
 
-async def merge(answers: Sequence[Answer]) -> AsyncGenerator[tuple[int, AnswerEvent], None]:
+async def merge(
+    answers: Sequence[Answer | PlainAnswer],
+) -> AsyncGenerator[tuple[int, AnswerEvent], None]:
     """Events of several answers as they come, each with its answer's number."""
     if len(answers) == 1:
         async with aclosing(answers[0].events()) as only:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,16 +10,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from app import __version__
 from app.core.control import EngineBoot
 from app.core.errors import GarretError
+from app.engine.api.anthropic_messages import Messages
+from app.engine.api.completions import Completions
 from app.engine.api.control import ControlRoutes, rules_of
+from app.engine.api.embeddings import Embeddings
 from app.engine.api.errors import ApiError, api_error, error_response, shape_of
-from app.engine.api.models import ModelDirectory, model_entry
+from app.engine.api.general import General
+from app.engine.api.models import ModelDirectory
+from app.engine.api.ollama import Ollama
 from app.engine.api.openai_chat import ChatCompletions
+from app.engine.api.responses import Responses
 from app.engine.api.security import SecurityMiddleware
 from app.engine.api.sse import ClientGone
 from app.engine.chat.renderer import TemplateRenderer
@@ -37,14 +41,34 @@ def build_app(
     templates = renderer or TemplateRenderer()
     rules = rules_of(boot)
     models = ModelDirectory(service, templates)
-    general = _General(service, models)
+    general = General(service, models)
     control = ControlRoutes(service, models, rules)
     chat = ChatCompletions(models)
+    responses = Responses(models)
+    messages = Messages(models)
+    ollama = Ollama(models)
     table: list[tuple[str, str, Handler]] = [
+        ("GET", "/", general.alive),
         ("GET", "/healthz", general.health),
+        ("GET", "/metrics", general.metrics),
+        ("POST", "/tokenize", general.tokenize),
+        ("POST", "/detokenize", general.detokenize),
         ("GET", "/v1/models", general.models),
+        ("GET", "/v1/models/{name:path}", general.model),
         ("POST", "/v1/chat/completions", chat.create),
         ("POST", "/v1/chat/completions/count", chat.count),
+        ("POST", "/v1/completions", Completions(models).create),
+        ("POST", "/v1/embeddings", Embeddings(models).create),
+        ("POST", "/v1/responses", responses.create),
+        ("GET", "/v1/responses/{name}", responses.get),
+        ("DELETE", "/v1/responses/{name}", responses.delete),
+        ("POST", "/v1/messages", messages.create),
+        ("POST", "/v1/messages/count_tokens", messages.count),
+        ("GET", "/api/hello", general.alive),
+        ("GET", "/api/version", ollama.version),
+        ("GET", "/api/tags", ollama.tags),
+        ("POST", "/api/show", ollama.show),
+        ("POST", "/api/chat", ollama.chat),
         ("POST", "/control/load", control.load),
         ("POST", "/control/unload", control.unload),
         ("GET", "/control/status", control.status),
@@ -95,26 +119,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = {404: "There is no such route.", 405: "This method is not supported here."}
     return _refusal(request, ApiError(status, message.get(status, "The request was refused.")))
-
-
-class _General:
-    """Health and the list of models."""
-
-    def __init__(self, service: EngineService, models: ModelDirectory) -> None:
-        self._service = service
-        self._models = models
-        self._started_s = int(time.time())
-
-    async def health(self, request: Request) -> Response:
-        del request
-        status = self._service.status()
-        return JSONResponse({"status": "ok", "state": status.state, "version": __version__})
-
-    async def models(self, request: Request) -> Response:
-        del request
-        entries = [model_entry(info, self._started_s) for info in self._models.listed()]
-        return JSONResponse({"object": "list", "data": entries})
-
-    async def empty(self, request: Request) -> Response:
-        del request
-        return PlainTextResponse("")

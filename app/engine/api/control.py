@@ -63,6 +63,7 @@ class ControlRoutes:
     async def unload(self, request: Request) -> Response:
         body = await read_object(request)
         await self._service.unload(text(body, "model"))
+        self._models.forget_unloaded()
         return JSONResponse({"ok": True})
 
     async def status(self, request: Request) -> Response:

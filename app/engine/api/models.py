@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from app.engine.chat.renderer import TemplateRenderer
 from app.engine.types import EngineService, LoadedModel
 
 CLAUDE_ALIAS = "claude-local"
+# what Claude Code asks for when nobody told it a model: the loaded one answers
+_CLAUDE_OWN = re.compile(r"claude-(haiku|sonnet|opus|\d)")
 
 
 class ModelDirectory:
@@ -23,6 +26,11 @@ class ModelDirectory:
         self._service = service
         self._renderer = renderer
         self._chat: dict[str, ChatModel] = {}
+
+    async def claude(self, name: str) -> ChatModel:
+        """Like `chat`, for Anthropic's API, where Claude's own names mean the loaded model."""
+        known = any(info.model_id == name for info in self.listed())
+        return await self.chat(None if _CLAUDE_OWN.match(name) and not known else name)
 
     async def chat(self, name: str | None) -> ChatModel:
         """The named model, loaded if need be; the loaded one for no name.
@@ -36,7 +44,7 @@ class ModelDirectory:
         if known is None or known.model is not loaded:
             known = ChatModel(loaded, self._renderer)
             self._chat[key] = known
-            self._forget_unloaded(key)
+            self.forget_unloaded(key)
         return known
 
     async def loaded(self, name: str | None) -> LoadedModel:
@@ -71,7 +79,8 @@ class ModelDirectory:
                 return info.model_id
         return name
 
-    def _forget_unloaded(self, newest: str) -> None:
+    def forget_unloaded(self, newest: str = "") -> None:
+        """Drops what was kept for models that are gone."""
         loaded = {info.model_id for info in self._service.status().models} | {newest}
         for key in [key for key in self._chat if key not in loaded]:
             del self._chat[key]

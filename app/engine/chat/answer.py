@@ -273,10 +273,41 @@ class Answer:
         return "length" if ended.reason == "length" else "cancelled"
 
     def _remember(self, ended: Finished | None) -> None:
-        if self._enough or (ended is not None and ended.stop_text):
+        if self._enough or (ended and ended.stop_text and not ended.generated_ids):
             return  # more was sampled than the client has seen
         ids = ended.generated_ids if ended is not None and ended.generated_ids else self._ids
         self._prepared.remember(self._collected, tuple(ids))
+
+
+class PlainAnswer:
+    """The answer to a raw prompt: nothing is parsed, nothing remembered."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
+
+    def cancel(self) -> None:
+        self._generation.cancel()
+
+    async def events(self) -> AsyncGenerator[AnswerEvent, None]:
+        """Events as they come; the last is AnswerEnded.
+
+        Raises:
+            GarretError: the generation failed.
+        """
+        ended = False
+        try:
+            async for item in self._generation:
+                if isinstance(item, Chunk):
+                    yield TextPiece(item.text, item.logprobs)
+                elif isinstance(item, Progress):
+                    yield item
+                else:
+                    ended = True
+                    reason: FinishReason = "length" if item.reason == "length" else "stop"
+                    yield AnswerEnded(reason, item.usage, item.timings, item.stop_text)
+        finally:
+            if not ended:
+                self._generation.cancel()
 
 
 def _ends_in_thinking(prompt_text: str) -> bool:

@@ -39,7 +39,7 @@ def forcing_for(request: ChatRequest, tool_format: ToolFormat, template: str) ->
     shape = shape_of(tool_format, template)
     if choice.mode in ("required", "named"):
         named = choice.mode == "named"
-        tools = [tool for tool in request.tools if not named or tool.name == choice.name]
+        tools = [tool for tool in request.callable_tools if not named or tool.name == choice.name]
         opening = shape.before
         if named:
             opening += written_name(shape, choice.name) + shape.between
@@ -61,8 +61,8 @@ def forcing_for(request: ChatRequest, tool_format: ToolFormat, template: str) ->
             "Simplify the schema.",
             status=400,
         ) from problem
-    if request.tools and choice.mode == "auto":
-        call = call_rule(rules, shape, request.tools, named=False)
+    if request.callable_tools and choice.mode == "auto":
+        call = call_rule(rules, shape, request.callable_tools, named=False)
         final = f"{literal(_HARMONY_FINAL)} " if tool_format.name == "harmony" else ""
         root = f"{final}{root} | {literal(shape.before)} {call}"
         return Forcing("", Grammar(rules.text(root)), closes_thinking=True)

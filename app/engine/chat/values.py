@@ -55,12 +55,14 @@ class ToolChoice:
 class ChatRequest:
     """Everything that shapes one answer.
 
-    `sampling` is None where the model's own recommendation holds. `json_schema` asks for JSON of
-    that schema ({} is any object). `prefill` is text the answer must begin with.
+    `json_schema` asks for JSON of that schema ({} is any object). `prefill` is text the answer
+    must begin with. `deferred_tools` may be called but are not listed in the prompt's front: they
+    were described later in the conversation, and listing them would change what is already read.
     """
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()
+    deferred_tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     parallel_calls: bool = True
     sampling: Sampling = field(default_factory=Sampling)
@@ -71,6 +73,10 @@ class ChatRequest:
     prefill: str = ""
     priority: int = 1
     ignore_eos: bool = False
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        return (*self.tools, *self.deferred_tools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,9 @@ def make_parser(
     tool_format: ToolFormat, request: ChatRequest, control: ControlTokens, *, in_thinking: bool
 ) -> OutputParser:
     """The parser of one answer."""
-    looks_for_calls = bool(request.tools) and request.tool_choice.mode != "none"
-    tools = Offered({tool.name: tool.parameters for tool in request.tools if looks_for_calls})
+    looks_for_calls = bool(request.callable_tools) and request.tool_choice.mode != "none"
+    offered = request.callable_tools if looks_for_calls else ()
+    tools = Offered({tool.name: tool.parameters for tool in offered})
     if tool_format.name == "harmony":
         return HarmonyParser(tools.names)
     noise = control.texts[:MAX_NOISE] if tool_format.special else ()

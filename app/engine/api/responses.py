@@ -1,0 +1,203 @@
+"""POST /v1/responses, and what was answered there before."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.core.control import ModelInfo
+from app.engine.api import responses_input as given
+from app.engine.api import sampling
+from app.engine.api.answers import guarded, whole
+from app.engine.api.body import flag, integer, note_unknown, read_object, text
+from app.engine.api.errors import ApiError
+from app.engine.api.models import ModelDirectory, priority_of
+from app.engine.api.openai_input import tool_choice_of
+from app.engine.api.responses_writer import ResponseWriter
+from app.engine.api.sse import EventStream, named_event, until_gone
+from app.engine.chat.answer import Answer
+from app.engine.chat.values import ChatRequest
+
+_KNOWN = (
+    *("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "stream"),
+    *("max_output_tokens", "temperature", "top_p", "text", "reasoning", "store", "include"),
+    *("previous_response_id", "metadata", "truncation", "user", "prompt_cache_key", "top_logprobs"),
+)
+MAX_STORED = 256
+MAX_STORED_CHARS = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A finished response and all items that led to it."""
+
+    response: dict[str, Any]
+    items: list[dict[str, Any]]
+    size: int
+
+
+class ResponseStore:
+    """The last responses, in memory only."""
+
+    def __init__(self) -> None:
+        self._stored: OrderedDict[str, _Stored] = OrderedDict()
+        self._size = 0
+
+    def keep(self, response: dict[str, Any], items: list[dict[str, Any]]) -> None:
+        """Keeps a response; the oldest make room."""
+        size = len(json.dumps(items))
+        self._stored[response["id"]] = _Stored(response, items, size)
+        self._size += size
+        while len(self._stored) > MAX_STORED or self._size > MAX_STORED_CHARS:
+            _, dropped = self._stored.popitem(last=False)
+            self._size -= dropped.size
+
+    def find(self, response_id: str) -> _Stored:
+        """A stored response.
+
+        Raises:
+            ApiError: 404.
+        """
+        stored = self._stored.get(response_id)
+        if stored is None:
+            raise ApiError(
+                404,
+                f"There is no response {response_id[:80]!r} here.",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        return stored
+
+    def drop(self, response_id: str) -> None:
+        self._size -= self.find(response_id).size
+        del self._stored[response_id]
+
+
+class Responses:
+    """The endpoint."""
+
+    def __init__(self, models: ModelDirectory) -> None:
+        self._models = models
+        self._store = ResponseStore()
+
+    async def create(self, request: Request) -> Response:
+        """Answers, streamed or whole."""
+        body = await read_object(request)
+        note_unknown(body, _KNOWN, "responses")
+        items = given.items_of(body)
+        if previous := text(body, "previous_response_id"):
+            items = [*self._store.find(previous).items, *items]
+        chat = await self._models.chat(text(body, "model"))
+        info = chat.model.info
+        offered = given.tools_of(body)
+        asked = _request(body, info, items, offered.tools, priority_of(request))
+        prepared = await chat.prepare(asked)
+        answer = prepared.start()
+        writer = ResponseWriter(_frame(body, info), offered)
+        if not flag(body, "stream"):
+            result = await until_gone(request, whole(answer))
+            response = writer.response_of(result)
+            self._keep(body, response, items)
+            return JSONResponse(response)
+        events = self._stream(body, writer, answer, items)
+        return EventStream(
+            guarded(events, writer.failed),
+            ping=lambda: named_event("ping", writer.numbered("ping", {})),
+        )
+
+    async def _stream(
+        self,
+        body: Mapping[str, Any],
+        writer: ResponseWriter,
+        answer: Answer,
+        items: list[dict[str, Any]],
+    ) -> AsyncGenerator[bytes, None]:
+        async for event in writer.stream(answer):
+            yield event
+        self._keep(body, writer.final, items)
+
+    def _keep(
+        self, body: Mapping[str, Any], response: dict[str, Any], items: list[dict[str, Any]]
+    ) -> None:
+        if flag(body, "store", default=True):
+            self._store.keep(response, [*items, *response["output"]])
+
+    async def get(self, request: Request) -> Response:
+        """A response that was stored."""
+        return JSONResponse(self._store.find(request.path_params["name"]).response)
+
+    async def delete(self, request: Request) -> Response:
+        """Forgets a stored response."""
+        name = request.path_params["name"]
+        self._store.drop(name)
+        return JSONResponse({"id": name, "object": "response", "deleted": True})
+
+
+def _request(
+    body: Mapping[str, Any],
+    info: ModelInfo,
+    items: list[dict[str, Any]],
+    tools: Any,
+    priority: int,
+) -> ChatRequest:
+    reasoning = body.get("reasoning")
+    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
+    options: dict[str, Any] = {}
+    if isinstance(effort, str):
+        options["reasoning_effort"] = effort
+        if effort in ("none", "minimal"):
+            options["enable_thinking"] = False
+    fields = {name: body[name] for name in sampling.FIELDS if name in body}
+    include = body.get("include")
+    logprobs = isinstance(include, list) and "message.output_text.logprobs" in include
+    top = integer(body, "top_logprobs", 0, sampling.MAX_TOP_LOGPROBS) or 0
+    return ChatRequest(
+        messages=given.messages_of(items, text(body, "instructions")),
+        tools=tools,
+        tool_choice=tool_choice_of(body, tools),
+        parallel_calls=flag(body, "parallel_tool_calls", default=True),
+        sampling=sampling.sampling_of(fields, info, logprobs=top if logprobs else None),
+        max_tokens=sampling.max_tokens_of(body, "max_output_tokens"),
+        json_schema=given.response_schema_of(body),
+        template_options=options,
+        priority=priority,
+    )
+
+
+def _frame(body: Mapping[str, Any], info: ModelInfo) -> dict[str, Any]:
+    """What a response repeats of its request."""
+    written = body.get("text") if isinstance(body.get("text"), dict) else {}
+    reasoning = body.get("reasoning") if isinstance(body.get("reasoning"), dict) else {}
+    return {
+        "id": f"resp_{secrets.token_hex(16)}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "max_output_tokens": body.get("max_output_tokens"),
+        "model": info.model_id,
+        "output": [],
+        "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
+        "previous_response_id": body.get("previous_response_id"),
+        "reasoning": {"effort": None, "summary": None, **(reasoning or {})},
+        "store": body.get("store") is not False,
+        "temperature": body.get("temperature"),
+        "text": {"format": {"type": "text"}, **(written or {})},
+        "tool_choice": body.get("tool_choice") or "auto",
+        "tools": body.get("tools") or [],
+        "top_p": body.get("top_p"),
+        "truncation": "disabled",
+        "usage": None,
+        "user": body.get("user"),
+        "metadata": body.get("metadata") or {},
+    }
