@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,13 +51,13 @@ class Beneath:
     def __init__(self, root: Path, use_openat2: bool = True) -> None:
         self.root = root
         self._fd = os.open(root, os.O_RDONLY | _O_DIRECTORY | _O_CLOEXEC) if HAS_DIR_FD else -1
+        self._closing = weakref.finalize(self, _close, self._fd)
         self._openat2 = _load_openat2() if use_openat2 and HAS_DIR_FD else None
 
     def close(self) -> None:
         """Forgets the folder."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._closing()
+        self._fd = -1
 
     def canonical(self, parts: Parts, text: str = "", follow_last: bool = True) -> Parts:
         """The same place without links; components after the first missing one stay as written.
@@ -194,6 +195,11 @@ class Beneath:
             if error.errno == errno.ELOOP:
                 return None
             raise _problem(error, "/".join(parts)) from error
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
 
 
 def _problem(error: OSError, path: str) -> WorkspaceError:

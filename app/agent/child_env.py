@@ -29,6 +29,9 @@ _FIXED = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "GARRET_AGENT": "1",
+    "GIT_CONFIG_COUNT": "1",  # a repository's own configuration may name a program here
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
 }
 
 

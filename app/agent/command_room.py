@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class CommandRoom:
         self.root = services.workspace.root
         made = tempfile.mkdtemp(prefix="garret-run-")
         self.scratch = Path(os.path.realpath(made))
+        self._closing = weakref.finalize(self, shutil.rmtree, str(self.scratch), True)
         self.env = child_env(os.environ if environ is None else environ, self.root, self.scratch)
         self.env_digest = env_digest(self.env)
         self.limits = Limits(memory_bytes=int(psutil.virtual_memory().total * 0.75))
@@ -109,4 +111,4 @@ class CommandRoom:
             await job.stop()
             job.close()
         self.jobs.clear()
-        await asyncio.to_thread(shutil.rmtree, self.scratch, True)
+        await asyncio.to_thread(self._closing)

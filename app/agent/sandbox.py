@@ -229,9 +229,10 @@ def _programs(path: str, home: str) -> list[str]:
             continue
         found.append(real)
         above = os.path.dirname(real)
-        is_tool = os.path.basename(real) in ("bin", "Scripts", "sbin") and (
-            os.path.exists(os.path.join(above, "pyvenv.cfg"))
-            or os.path.isdir(os.path.join(above, "lib"))
+        name = os.path.basename(real)
+        is_tool = name == "shims" or (
+            name in ("bin", "sbin")
+            and any(os.path.exists(os.path.join(above, mark)) for mark in ("pyvenv.cfg", "lib"))
         )
         holds_home = real_home == above or real_home.startswith(above.rstrip("/") + "/")
         if is_tool and above != "/" and not holds_home:

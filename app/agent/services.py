@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.agent.clip import Spill
 from app.agent.ignore import walk
 from app.agent.protected import read_asks
+from app.agent.redact import values_in
+from app.agent.text_file import decode
 from app.agent.types import PermissionRequest, TodoList
 from app.agent.undo.log import UndoStore
 from app.agent.workspace import Workspace
 from app.core.errors import WorkspaceError
+
+_MAX_SECRETS = 5000
+_MAX_SECRET_BYTES = 64 << 10
 
 
 @dataclass(slots=True)
@@ -32,6 +39,16 @@ class Services:
     spill: Spill
     ledger: Ledger = field(default_factory=Ledger)
     todos: TodoList = field(default_factory=TodoList)
+    secrets: set[str] = field(default_factory=set)
+
+    def learn_secrets(self, paths: Iterable[str]) -> None:
+        """Remembers the values in files whose reading is asked, so that a command that prints
+        them does not put them before the model."""
+        for path in paths:
+            if len(self.secrets) < _MAX_SECRETS and read_asks(path):
+                with suppress(WorkspaceError):
+                    text = decode(self.workspace.read_bytes(path, _MAX_SECRET_BYTES))
+                    self.secrets |= values_in(text.text) if text else set()
 
     def shared_outside(self, path: str) -> bool:
         """Whether a file has a hard link that is not found inside the folder."""

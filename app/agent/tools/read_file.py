@@ -8,7 +8,9 @@ from typing import Any
 from app.agent.clip import PREFIX
 from app.agent.ignore import walk
 from app.agent.near import closest_names
+from app.agent.redact import redact
 from app.agent.services import Services
+from app.agent.shell import clean
 from app.agent.text_file import decode
 from app.agent.types import (
     PermissionRequest,
@@ -78,8 +80,11 @@ class ReadFile:
         text = decode(data)
         if text is None:
             return ToolOutcome(f"{visible(path)} is a binary file of {len(data):,} bytes.")
+        shown = text.text
+        if path == name and name.startswith(PREFIX):
+            shown = redact(clean(shown), self._services.secrets)
         budget = _MAX_CHARS if context.budget_chars >= 10_000 else context.budget_chars
-        return ToolOutcome(_numbered(text.text, arguments, budget))
+        return ToolOutcome(_numbered(shown, arguments, budget))
 
     def _content(self, path: str) -> bytes:
         workspace = self._services.workspace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.agent.permissions import digest_of_request
 from app.agent.redact import redact
 from app.agent.rules import rules_for
 from app.agent.sentinel import Guarded, Sentinel
-from app.agent.shell import Limits, Result, run, start
+from app.agent.shell import Limits, Result, Running, run, start
 from app.agent.types import (
     PermissionRequest,
     ToolContext,
@@ -142,8 +142,10 @@ class RunShellCommand:
         if approved is None or approved.digest != request.digest:
             raise ToolError("What the command would run changed since it was shown. Ask again.")
         if background:
+            await asyncio.to_thread(self._room.services.learn_secrets, list(picture.states))
             return await self._start_background(command, request)
         watch = await asyncio.to_thread(self._sentinel.before, picture)
+        await asyncio.to_thread(self._room.services.learn_secrets, list(picture.states))
         limits = replace(self._room.limits, wall_s=_wall_s(arguments.get("timeout")))
         spill, name = self._room.services.spill.new_file()
         try:
@@ -168,7 +170,9 @@ class RunShellCommand:
             exit_code=result.exit_code,
         )
 
-    async def _start(self, request: PermissionRequest, limits: Limits, output: int | None = None):  # type: ignore[no-untyped-def]
+    async def _start(
+        self, request: PermissionRequest, limits: Limits, output: int | None = None
+    ) -> Running:
         room = self._room
         try:
             return await start(
@@ -194,11 +198,12 @@ class RunShellCommand:
         ended = running.process.returncode
         said = spill.read_text("utf-8", "replace")[:2000]
         state = "is running" if ended is None else f"ended with exit code {ended}"
-        text = f"The command {state}. Its output: read_file {name}\n{redact(visible(said))}"
+        shown = redact(visible(said), self._room.services.secrets)
+        text = f"The command {state}. Its output: read_file {name}\n{shown}"
         return ToolOutcome(text.rstrip(), is_error=bool(ended), display_kind="output")
 
     def _text(self, result: Result, guarded: Guarded, context: ToolContext, name: str) -> str:
-        body = redact(result.text.rstrip("\n"))
+        body = redact(result.text.rstrip("\n"), self._room.services.secrets)
         out = [clip(body, max(500, context.budget_chars - 400), self._room.services.spill, name)]
         if result.ended_by == "time":
             out.append(f"Stopped: the time limit passed after {result.elapsed_s:.0f} s.")
@@ -224,7 +229,9 @@ def _wall_s(value: object) -> float | None:
     return min(_MAX_WALL_S, max(1.0, seconds))
 
 
-def _question(request: PermissionRequest, context: ToolContext):  # type: ignore[no-untyped-def]
+def _question(
+    request: PermissionRequest, context: ToolContext
+) -> Callable[[float], Awaitable[bool]]:
     """Asks "Keep waiting?" on a card; without anybody to ask it stops."""
 
     async def keep_waiting(elapsed_s: float) -> bool:

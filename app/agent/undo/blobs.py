@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+import weakref
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -37,9 +39,10 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._places: dict[str, _Place] = {}
-        self._pack: BinaryIO | None = None
-        self._index: BinaryIO | None = None
+        self._lock = threading.RLock()  # the folder is read ahead in a thread
+        self._files: list[BinaryIO] = []  # the pack being written and its index
         self._path = folder
+        self._closing = weakref.finalize(self, _close_all, self._files)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for index in sorted(folder.glob("*.idx")):
             self._load(index)
@@ -84,24 +87,24 @@ class Blobs:
         packed = zlib.compress(data, 1) if len(data) < _COMPRESS_BELOW_BYTES else data
         compressed = len(packed) < len(data)
         body = packed if compressed else data
-        pack, index = self._open()
-        offset = pack.tell()
-        pack.write(body)
-        index.write(f"{digest} {offset} {len(body)} {int(compressed)}\n".encode("ascii"))
-        self._places[digest] = _Place(self._path, offset, len(body), compressed)
+        with self._lock:
+            pack, index = self._open()
+            offset = pack.tell()
+            pack.write(body)
+            index.write(f"{digest} {offset} {len(body)} {int(compressed)}\n".encode("ascii"))
+            self._places[digest] = _Place(self._path, offset, len(body), compressed)
         return digest
 
     def _open(self) -> tuple[BinaryIO, BinaryIO]:
-        if self._pack is None or self._index is None:
+        if not self._files:
             self._path = self._folder / f"{os.getpid()}-{os.urandom(6).hex()}.pack"
-            self._pack = self._path.open("xb")
-            self._index = self._path.with_suffix(".idx").open("xb")
-        return self._pack, self._index
+            self._files += [self._path.open("xb"), self._path.with_suffix(".idx").open("xb")]
+        return self._files[0], self._files[1]
 
     def flush(self, durable: bool = False) -> None:
         """Hands what was put to the system; `durable` also waits for the disk."""
-        for file in (self._pack, self._index):
-            if file is not None:
+        with self._lock:
+            for file in self._files:
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
@@ -143,8 +146,11 @@ class Blobs:
 
     def close(self) -> None:
         """Closes the pack being written; the next `put` opens another."""
-        self.flush()
-        for file in (self._pack, self._index):
-            if file is not None:
-                file.close()
-        self._pack = self._index = None
+        with self._lock:
+            _close_all(self._files)
+
+
+def _close_all(files: list[BinaryIO]) -> None:
+    for file in files:
+        file.close()
+    files.clear()

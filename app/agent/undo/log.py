@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import weakref
 from pathlib import Path
 from threading import Thread
 
@@ -43,7 +44,8 @@ class UndoStore:
         name = hashlib.sha256(os.fsencode(workspace.root)).hexdigest()[:24]
         self._folder = folder / name
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = (self._folder / "lock").open("ab")
+        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._closing = weakref.finalize(self, os.close, self._lock)
         alone = self._try_alone()
         self._blobs = Blobs(self._folder / "blobs")
         if alone and self._blobs.stored_bytes > quota_bytes:
@@ -54,6 +56,7 @@ class UndoStore:
         self._journals: dict[str, Journal] = {}
         self._run_id = ""
         self._turn = 0
+        self._reader: Thread | None = None
         self._new_mode = 0o666 & ~_umask() if sys.platform != "win32" else 0o666
 
     def _try_alone(self) -> bool:
@@ -87,14 +90,16 @@ class UndoStore:
 
     def close(self) -> None:
         """Closes the files; nothing recorded is lost."""
+        self._snapshots.stop()
+        if self._reader is not None:
+            self._reader.join()
         self._blobs.close()
-        self._lock.close()
+        self._closing()
 
-    def warm(self) -> Thread:
+    def warm(self) -> None:
         """Starts to read the folder ahead, so that the first command need not wait for it."""
-        thread = Thread(target=self._snapshots.warm, name="garret-undo-warm", daemon=True)
-        thread.start()
-        return thread
+        self._reader = Thread(target=self._snapshots.warm, name="garret-undo-warm", daemon=True)
+        self._reader.start()
 
     @property
     def blobs(self) -> Blobs:

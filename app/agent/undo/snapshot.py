@@ -101,12 +101,19 @@ class Snapshots:
         self._stored_files = 0
         self._lock = threading.Lock()
         self._hurry = threading.Event()
+        self._stopped = False
         self.coverage = Coverage()
 
     def warm(self) -> None:
-        """Reads ahead without the short time caps; `take` cuts it short. For a thread."""
+        """Reads ahead without the short time caps; `take` and `stop` cut it short. For a thread."""
         with self._lock:
-            self._take(20.0, 60.0)
+            if not self._stopped:
+                self._take(20.0, 60.0)
+
+    def stop(self) -> None:
+        """Ends the reading ahead."""
+        self._stopped = True
+        self._hurry.set()
 
     def take(self, before: Picture | None = None) -> Picture:
         """A picture of now. With `before` (after a command) it lists everything, however long
