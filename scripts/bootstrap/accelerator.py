@@ -34,6 +34,7 @@ class Accelerator:
 COMMON_CMAKE = (
     "-DGGML_RPC=OFF",
     "-DLLAMA_CURL=OFF",
+    "-DLLAVA_BUILD=OFF",  # the library for pictures, which Garret does not open
     "-DLLAMA_OPENSSL=OFF",
     "-DLLAMA_BUILD_TESTS=OFF",
     "-DLLAMA_BUILD_EXAMPLES=OFF",
