@@ -67,8 +67,10 @@ def conversation(messages: int, chars: int) -> list[MessageItem]:
     for number in range(messages):
         is_user = number % 2 == 0
         text = f"Question {number}: why does this take so long?" if is_user else answer(each)
-        role = "user" if is_user else "assistant"
-        items.append(MessageItem(number + 1, role, (TextPart(text),), author=role))
+        if is_user:
+            items.append(MessageItem(number + 1, "user", (TextPart(text),), author="You"))
+        else:
+            items.append(MessageItem(number + 1, "assistant", (TextPart(text),), author="Model"))
     return items
 
 

@@ -86,6 +86,7 @@ def run(app: QApplication, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
         with loop:
             return int(loop.run_until_complete(main()))
     finally:
+        sys.excepthook = sys.__excepthook__  # a start that fails must be seen
         sys.set_asyncgen_hooks(*old_hooks)
         asyncio.set_event_loop(None)
 

@@ -234,14 +234,14 @@ class ChatController(QObject):
         """Shows the branch through the sibling before (-1) or after (1)."""
         if self.chat is None or self.is_answering:
             return
-        stored = next((m for m in self.branch if m.id == message_id), None)
-        if stored is None:
-            return
-        at = stored.sibling_index + step
-        if 0 <= at < len(stored.sibling_ids):
-            self._tasks.start("sibling", self._select(self.chat, stored.sibling_ids[at]))
+        self._tasks.start("sibling", self._select(self.chat, message_id, step))
 
-    async def _select(self, chat: Chat, sibling_id: int) -> None:
+    async def _select(self, chat: Chat, message_id: int, step: int) -> None:
+        stored = await self._storage.messages.get(message_id)
+        at = stored.sibling_index + step
+        if not 0 <= at < len(stored.sibling_ids):
+            return
+        sibling_id = stored.sibling_ids[at]
         branch = await self._session(chat.id).select_sibling(sibling_id)
         if self.chat_id == chat.id:
             following = self._page.transcript.is_following

@@ -64,7 +64,7 @@ async def _with_limit(work: Coroutine[Any, Any, None]) -> None:
 async def until(condition: Callable[[], object], limit_s: float = 8.0) -> None:
     """Waits for something a user would see."""
     async with asyncio.timeout(limit_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  any widget state, not one event
             await asyncio.sleep(0.01)
 
 

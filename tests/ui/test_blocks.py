@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ui.transcript.blocks import Block, StreamSplitter, parse_blocks, sections
+from app.ui.transcript.blocks import Block, StreamSplitter, parse_blocks
+from app.ui.transcript.sections import sections
 
 CORPUS = [
     "Hello **world**, this is `code`.\n\nSecond paragraph\nwith a soft break.\n",
@@ -91,8 +92,8 @@ def test_sections_of_a_long_text_parse_to_the_same_blocks() -> None:
     text = "\n\n".join(closed * 20)
     cut = sections(text)
     assert len(cut) > 3
-    assert "".join(cut) == text
-    apart = [block for section in cut for block in parse_blocks(section)]
+    assert "".join(section.text for section in cut) == text
+    apart = [block for section in cut for block in parse_blocks(section.text)]
     assert settle(apart) == settle(parse_blocks(text))
 
 

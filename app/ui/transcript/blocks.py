@@ -10,7 +10,6 @@ those). An open code fence is followed line by line without parsing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,14 +22,14 @@ LONG_LIST_CHARS = 2_500
 LONG_TABLE_ROWS = 80
 GIANT_CHARS = 16_000
 """Above this a message is cut into sections, each parsed only when it comes near the screen."""
-_SECTION_CHARS = 3_000
 _PLAIN_CHARS = 4_000
+_MOST_COLUMNS = 60
+_MANY_PIPES = 800
+_MOST_TAIL_CHARS = 24_000
 
 _FENCE_OPEN = re.compile(r"^( {0,3})(`{3,}|~{3,})([^\n]*)$")
 _MATH_OPEN = re.compile(r"^ {0,3}(\$\$|\\\[)", re.MULTILINE)
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n^][^\]\n]*\]:[ \t]*\S.*$", re.MULTILINE)
-_FRESH_START = re.compile(r"[A-Za-z#\"'(*_`|À-￿]")
-_LIST_START = re.compile(r"[*+-][ \t]|\d{1,9}[.)][ \t]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,59 +57,26 @@ def definitions_of(text: str) -> str:
     return "\n".join(_DEFINITION.findall(text)) if "]:" in text else ""
 
 
-def sections(text: str) -> list[str]:
-    """Slices of a long text that can be parsed on their own and in any order.
-
-    A cut needs a blank line outside fences and LaTeX, followed by a line at the margin that
-    cannot continue a list: such a line always starts a new block.
-    """
-    if len(text) <= GIANT_CHARS:
-        return [text] if text else []
-    found: list[str] = []
-    start = position = 0
-    fence = ""
-    blank_before = False
-    for line in _lines_of(text):
-        if (
-            not fence
-            and blank_before
-            and position - start >= _SECTION_CHARS
-            and _FRESH_START.match(line)
-            and not _LIST_START.match(line)
-        ):
-            found.append(text[start:position])
-            start = position
-        fence = _next_fence(fence, line.rstrip("\n"))
-        blank_before = not line.strip()
-        position += len(line)
-    found.append(text[start:])
-    return found
-
-
 def clean(text: str) -> str:
     """Text as every function here expects it: no carriage returns, no NUL."""
     return text.replace("\r", "").replace("\0", "\ufffd")
 
 
-def _lines_of(text: str) -> Iterator[str]:
-    """Lines with their ends; only a line feed ends one, as in CommonMark."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        yield text[start:end]
-        start = end
-
-
-def _next_fence(fence: str, line: str) -> str:
-    if fence:
-        return "" if _closes(line, fence[0], len(fence)) else fence
+def opened_fence(line: str) -> str:
+    """The marker of the fence `line` opens, or nothing."""
     match = _FENCE_OPEN.match(line)
     if match and not (match[2][0] == "`" and "`" in match[3]):
         return match[2]
     return ""
 
 
-def _closes(line: str, char: str, length: int) -> bool:
+def fence_language(line: str) -> str:
+    """The language named on a fence's first line."""
+    match = _FENCE_OPEN.match(line)
+    return _language(match[3]) if match else ""
+
+
+def closes_fence(line: str, char: str, length: int) -> bool:
     """Whether `line` ends a fence of `length` times `char`."""
     stripped = line.strip(" \t")
     indent = len(line) - len(line.lstrip(" "))
@@ -122,6 +88,8 @@ def _parse(text: str) -> list[tuple[Block, int]]:
     if len(text) > GIANT_CHARS and "\n" not in text.rstrip("\n"):
         return [(Block("prose", piece), 0) for piece in _pieces(text)]
     lines = text.split("\n")
+    if text.count("|") > _MANY_PIPES and max(line.count("|") for line in lines) > _MANY_PIPES // 4:
+        return [(Block("code", text.strip("\n")), 0)]  # a table nobody could read
     found: list[tuple[Block, int]] = []
     tokens = block_parser().parse(text)
     for index, token in enumerate(tokens):
@@ -134,7 +102,7 @@ def _parse(text: str) -> list[tuple[Block, int]]:
         elif token.type == "math_block":
             found.append((Block("math", token.content.strip()), first))
         elif token.type == "table_open":
-            found += [(block, first) for block in _table_parts(source)]
+            found += [(block, first) for block in _table_parts(source, lines[first])]
         elif token.type.endswith("_list_open") and len(source) > LONG_LIST_CHARS:
             found += [(block, first) for block in _list_parts(tokens, index, lines)]
         elif source:
@@ -145,7 +113,7 @@ def _parse(text: str) -> list[tuple[Block, int]]:
 def _code(token: Token, lines: list[str]) -> Block:
     if token.type == "code_block":
         return Block("code", token.content.rstrip("\n"))
-    closed = len(lines) > 1 and _closes(lines[-1], token.markup[0], len(token.markup))
+    closed = len(lines) > 1 and closes_fence(lines[-1], token.markup[0], len(token.markup))
     return Block("code", token.content.removesuffix("\n"), _language(token.info), closed)
 
 
@@ -161,13 +129,15 @@ def _pieces(source: str) -> list[str]:
     return [source[at : at + _PLAIN_CHARS] for at in range(0, len(source), _PLAIN_CHARS)]
 
 
-def _table_parts(source: str) -> list[Block]:
+def _table_parts(source: str, head: str) -> list[Block]:
+    if head.count("|") > _MOST_COLUMNS:
+        return [Block("code", source)]
     lines = source.split("\n")
     if len(lines) - 2 <= LONG_TABLE_ROWS:
         return [Block("table", source)]
-    head, rows = lines[:2], lines[2:]
+    top, rows = lines[:2], lines[2:]
     return [
-        Block("table", "\n".join(head + rows[at : at + LONG_TABLE_ROWS]))
+        Block("table", "\n".join(top + rows[at : at + LONG_TABLE_ROWS]))
         for at in range(0, len(rows), LONG_TABLE_ROWS)
     ]
 
@@ -202,6 +172,7 @@ class StreamSplitter:
         self._tail = ""
         self._fence: _OpenFence | None = None
         self._all: list[str] = []
+        self.was_forced = False
 
     @property
     def text(self) -> str:
@@ -239,7 +210,10 @@ class StreamSplitter:
         starts = [line for _block, line in found if line < complete_lines]
         boundary = starts[-1] if starts else 0
         lines = self._tail.split("\n")
-        if boundary > 0 and not self._may_cut(lines, boundary):
+        if len(self._tail) > _MOST_TAIL_CHARS and complete_lines:
+            self.was_forced = True  # a monstrous block: cut anywhere; `finish` reads it again
+            boundary = complete_lines
+        elif boundary > 0 and not self._may_cut(lines, boundary):
             boundary = 0
         done = [block for block, line in found if line < boundary]
         tail = [block for block, line in found if line >= boundary]
@@ -282,7 +256,7 @@ class _OpenFence:
         """
         *complete, partial = text.split("\n")
         for index, line in enumerate(complete):
-            if _closes(line, self._char, self._length):
+            if closes_fence(line, self._char, self._length):
                 return self._block(True), "\n".join([*complete[index + 1 :], partial])
             self._code.append(self._dedent(line))
         shown = self._block(False, partial)
@@ -290,7 +264,7 @@ class _OpenFence:
 
     def _block(self, closed: bool, partial: str = "") -> Block:
         lines = [*self._code, self._dedent(partial)] if partial else self._code
-        if partial and _closes(partial, self._char, self._length):
+        if partial and closes_fence(partial, self._char, self._length):
             lines, closed_now = self._code, closed
             return Block("code", "\n".join(lines), self._info, closed_now)
         return Block("code", "\n".join(lines), self._info, closed)

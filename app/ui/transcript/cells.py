@@ -7,13 +7,15 @@ drawing, laying out and throwing away are cheap whatever the message is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.core.events import PromptProgress
 from app.ui.transcript.blocks import Block, definitions_of, parse_blocks
+from app.ui.transcript.sections import Section
 
 PROSE_CHARS = 1_200
+PROSE_BLOCKS = 24
 CODE_LINES = 100
 
 NoticeKind = Literal["info", "warning", "error"]
@@ -23,7 +25,7 @@ NoticeKind = Literal["info", "warning", "error"]
 class SectionCell:
     """Markdown not parsed yet; becomes other cells when it comes near the screen."""
 
-    text: str
+    section: Section
     definitions: str = ""
 
 
@@ -162,7 +164,8 @@ class Grouper:
             return [*self._flush(), TableCell(block.source, definitions)]
         self._group.append(block)
         self._chars += len(block.source)
-        return self._flush() if self._chars >= PROSE_CHARS else []
+        full = self._chars >= PROSE_CHARS or len(self._group) >= PROSE_BLOCKS
+        return self._flush() if full else []
 
     def _flush(self) -> list[Cell]:
         if not self._group:
@@ -182,6 +185,21 @@ def code_cells(block: Block) -> list[Cell]:
         last = first + CODE_LINES >= len(lines)
         cells.append(CodeCell("\n".join(part), block.info, first, last, block.closed))
     return cells
+
+
+def section_cells(cell: SectionCell) -> list[Cell]:
+    """The cells of one slice."""
+    part = cell.section
+    if not part.is_code:
+        return markdown_cells(part.text, cell.definitions)
+    cells = code_cells(Block("code", part.text, part.language))
+    return [
+        replace(
+            one, first_line=one.first_line + part.first_line, is_last=one.is_last and part.is_last
+        )
+        for one in cells
+        if isinstance(one, CodeCell)
+    ]
 
 
 def markdown_cells(text: str, definitions: str | None = None) -> list[Cell]:

@@ -33,6 +33,14 @@ _SLICE_S = 0.004
 _RADIUS = 9.0
 _PAD = 12
 _COPIED_MS = 1_500
+_MAX_LINE_CHARS = 2_000
+
+
+def _short(line: str) -> str:
+    """A monstrous line cut; Copy and Save still give all of it."""
+    if len(line) <= _MAX_LINE_CHARS:
+        return line
+    return f"{line[:_MAX_LINE_CHARS]} … (+{len(line) - _MAX_LINE_CHARS:,})"
 
 
 class CodeText(QPlainTextEdit):
@@ -115,7 +123,7 @@ class CodeView(CellView):
         name = language_label(value.language) or self.tr("Code")
         self._label.setText(name)
         self.text.setAccessibleName(self.tr("Code, {language}").format(language=name))
-        shown = visible(value.code)
+        shown = visible("\n".join(map(_short, value.code.split("\n"))))
         if old is not None and shown.startswith(self._shown):
             if len(shown) > len(self._shown):
                 cursor = QTextCursor(self.text.document())

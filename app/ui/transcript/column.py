@@ -51,7 +51,10 @@ def estimate_height(cell: Cell, width: int, m: Measures) -> int:
     """About how high a cell will be; only far cells live by it."""
     per_line = max(width / m.char, 10)
     match cell:
-        case SectionCell(text) | UserCell(text):
+        case SectionCell(section) if section.is_code:
+            return round((section.text.count("\n") + 1) * m.code_line)
+        case SectionCell() | UserCell():
+            text = cell.section.text if isinstance(cell, SectionCell) else cell.text
             lines = len(text) / per_line + text.count("\n") * 0.7
             return round(max(lines, 1) * m.line * 1.1) + m.gap
         case ProseCell(blocks):

@@ -43,8 +43,10 @@ def cell_text(cell: Cell) -> str:
             return source
         case CodeCell(code):
             return code
-        case UserCell(text) | SectionCell(text):
+        case UserCell(text):
             return text
+        case SectionCell(section):
+            return section.text
         case _:
             return ""
 

@@ -10,8 +10,8 @@ from app.ui.transcript.cells import (
     NoticeCell,
     ProgressCell,
     ThinkingCell,
-    markdown_cells,
 )
+from app.ui.transcript.messages import answer_cells
 
 
 class LiveAnswer:
@@ -25,6 +25,7 @@ class LiveAnswer:
         self._thinking: list[str] = []
         self._thinking_s: float | None = None
         self._splitter: StreamSplitter | None = None
+        self._text_from = 0  # where the cells of the open prose begin
         self._grouper = Grouper()
         self._tail: list[Block] = []
         self._progress = ProgressCell()
@@ -50,6 +51,7 @@ class LiveAnswer:
             self._close_thinking(thought_s)
         if self._splitter is None:
             self._splitter = StreamSplitter()
+            self._text_from = len(self._done)
         self._splitter.feed(text)
 
     def cells(self) -> list[Cell]:
@@ -77,9 +79,9 @@ class LiveAnswer:
     def _close_text(self) -> None:
         assert self._splitter is not None
         text = self._splitter.text
-        if definitions_of(text):
-            self._done = [c for c in self._done if isinstance(c, ThinkingCell)]
-            self._done += markdown_cells(clean(text))
+        if self._splitter.was_forced or definitions_of(text):
+            del self._done[self._text_from :]
+            self._done += answer_cells(clean(text))
         else:
             committed, tail = self._splitter.take()
             self._done += self._grouper.add(committed)

@@ -25,6 +25,7 @@ MAX_INLINE_CHARS = 8_000
 """A paragraph longer than this is shown as plain text: nested delimiters cost more than linear."""
 _MAX_MARKERS = 400
 _MAX_NESTING = 24
+_MAX_DEFINITION_CHARS = 8_000
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
 _MARKERS = re.compile(r"[\[\]*_~`!<&$\\]")
 
@@ -82,9 +83,16 @@ def parse_source(source: str, definitions: str = "") -> list[Token]:
         return _plain(source)
     env: dict[str, Any] = {}
     if definitions and "[" in source:
-        block_parser().parse(definitions, env)
-        env.pop("footnotes", None)
+        env["references"] = dict(_references(definitions))
     return inline_parser().parse(source, env)
+
+
+@lru_cache(maxsize=8)
+def _references(definitions: str) -> dict[str, Any]:
+    env: dict[str, Any] = {}
+    block_parser().parse(definitions[:_MAX_DEFINITION_CHARS], env)
+    found: dict[str, Any] = env.get("references", {})
+    return found
 
 
 def is_too_dense(source: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.core.messages import AttachmentPart, Part, TextPart, ThinkingPart
-from app.ui.transcript.blocks import clean, definitions_of, sections
+from app.ui.transcript.blocks import clean, definitions_of
 from app.ui.transcript.cells import (
     Cell,
     FilesCell,
@@ -16,6 +16,7 @@ from app.ui.transcript.cells import (
     ThinkingCell,
     UserCell,
 )
+from app.ui.transcript.sections import sections
 
 ItemState = Literal["complete", "streaming", "stopped", "failed", "queued"]
 
@@ -76,8 +77,24 @@ def footer_of(item: MessageItem) -> FooterCell:
     return FooterCell(item.role, item.index, item.count, item.summary, item.details)
 
 
+def settle_thinking(cells: list[Cell], item: MessageItem) -> list[Cell]:
+    """Gives streamed reasoning the durations that were stored with it."""
+    known = [part.duration_s for part in item.parts if isinstance(part, ThinkingPart)]
+    settled: list[Cell] = []
+    for cell in cells:
+        if isinstance(cell, ThinkingCell) and known:
+            cell = replace(cell, duration_s=known.pop(0), is_running=False)
+        settled.append(cell)
+    return settled
+
+
 def _text_cells(item: MessageItem, text: str) -> list[Cell]:
     if item.role == "user":
         return [UserCell(text.strip("\n"), item.state == "queued")]
+    return list(answer_cells(text))
+
+
+def answer_cells(text: str) -> list[SectionCell]:
+    """Markdown, cut but not parsed."""
     definitions = definitions_of(text)
-    return [SectionCell(piece, definitions) for piece in sections(text)]
+    return [SectionCell(section, definitions) for section in sections(text)]
