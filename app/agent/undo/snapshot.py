@@ -78,7 +78,8 @@ class Picture:
         parent = path.rpartition("/")[0]
         if parent in self.listed:
             return ABSENT
-        if parent and self.before(parent) == ABSENT:
+        above = self.before(parent) if parent else None
+        if above is not None and above.kind != "directory":
             return ABSENT
         return None
 
