@@ -1,19 +1,17 @@
-"""Which model to load when nobody said which, and how to load it here."""
+"""Which model to load when nobody said which, and how."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from app.core.control import LoadSpec
 from app.library.catalogue import load_catalogue
-from app.library.fit.plan import Wish, make_plan
+from app.library.facts import ModelFacts
+from app.library.fit.plan import MIN_CTX, Wish, make_plan
 from app.library.hardware import Hardware, detect_hardware
 from app.library.records import InstalledModel
+from app.library.starter import installed_starter
 from app.library.store import Store
-
-# SmolLM2's model card; at higher temperatures a model this small soon writes nonsense.
-_STARTER_SAMPLING = {"temperature": 0.2, "top_p": 0.9}
 
 
 def usual_model(store: Store, last_used: str = "") -> InstalledModel | None:
@@ -22,20 +20,9 @@ def usual_model(store: Store, last_used: str = "") -> InstalledModel | None:
     for model in models:
         if model.model_id == last_used:
             return model
-    real = [model for model in models if not model.is_starter]
+    starter = installed_starter(store)
+    real = [model for model in models if starter is None or model.model_id != starter.model_id]
     return next(iter(real or models), None)
-
-
-def recommended_sampling(model: InstalledModel) -> Mapping[str, float]:
-    """The maker's advice for a model the catalogue knows; empty otherwise."""
-    if model.is_starter:
-        return _STARTER_SAMPLING
-    catalogue = load_catalogue()
-    for file in model.files:
-        entry = catalogue.by_hash(file.sha256) or catalogue.by_name(file.path.name)
-        if entry is not None:
-            return entry[0].sampling
-    return {}
 
 
 def load_spec_for(
@@ -43,22 +30,49 @@ def load_spec_for(
     store: Store,
     *,
     last_used: str = "",
-    wish: Wish | None = None,
+    n_ctx: int = 0,
     hardware: Hardware | None = None,
     freed_bytes: int = 0,
 ) -> LoadSpec | None:
     """How to load an installed model or a GGUF's path; without a name the usual model.
 
-    None when no name was given and nothing is installed. `wish` is what the user fixed, the rest
-    is planned for `hardware` (this machine, looked at now); `freed_bytes` is what the model that
-    is loaded now gives back first. Blocks for about half a second.
+    The spec is the plan for what is free now. `freed_bytes` is what a loaded model gives back
+    first. None when no name was given and nothing is installed.
 
     Raises: ModelNotFound, BadModelFile, UnsupportedModel.
     """
     model = store.find(name) if name else usual_model(store, last_used)
     if model is None:
         return None
-    machine = hardware or detect_hardware(store.root)
-    plan = make_plan(model.facts, machine, wish, now=True, freed_bytes=freed_bytes)
+    machine = hardware or detect_hardware(store.root, measure=False)
+    plan = make_plan(model.facts, machine, Wish(n_ctx=n_ctx), now=True, freed_bytes=freed_bytes)
     spec = plan.spec(str(model.path), model.model_id)
     return replace(spec, sampling=dict(recommended_sampling(model)))
+
+
+def recommended_sampling(model: InstalledModel) -> dict[str, float]:
+    """The maker's sampling values for a catalogued model; empty for any other."""
+    catalogue = load_catalogue()
+    found = catalogue.by_hash(model.files[0].sha256) or catalogue.by_name(model.path.name)
+    return dict(found[0].sampling) if found else {}
+
+
+def smaller_spec(spec: LoadSpec, facts: ModelFacts) -> LoadSpec | None:
+    """The next smaller plan after an out-of-memory at load; None when nothing is left to save.
+
+    In order: fewer sequences, half the context, a compressed cache, more work beside the GPU.
+    """
+    if spec.n_parallel > 1:
+        return replace(spec, n_parallel=1)
+    if spec.n_ctx > 16_384:
+        return replace(spec, n_ctx=spec.n_ctx // 2)
+    if spec.kv_type == "f16":
+        return replace(spec, kv_type="q8_0")
+    if facts.n_experts and spec.n_gpu_layers and spec.n_cpu_moe < facts.n_layers:
+        return replace(spec, n_cpu_moe=min(facts.n_layers, spec.n_cpu_moe + facts.n_layers // 4))
+    layers = facts.n_layers + 1 if spec.n_gpu_layers < 0 else spec.n_gpu_layers
+    if layers > 0 and spec.n_gpu_layers != 0:
+        return replace(spec, n_gpu_layers=max(0, layers - max(1, facts.n_layers // 4)))
+    if spec.n_ctx > MIN_CTX:
+        return replace(spec, n_ctx=max(MIN_CTX, spec.n_ctx // 2))
+    return None

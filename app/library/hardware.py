@@ -81,8 +81,11 @@ class Hardware:
         return {**asdict(self), "unified": self.unified, "sentence": self.sentence}
 
 
-def detect_hardware(models_folder: Path) -> Hardware:
-    """This machine, now. Takes a few tenths of a second; never raises for missing hardware."""
+def detect_hardware(models_folder: Path, *, measure: bool = True) -> Hardware:
+    """This machine, now; never raises for missing hardware.
+
+    With `measure` the memory's bandwidth is measured once per process (a few tenths of a second).
+    """
     memory = psutil.virtual_memory()
     limit = probes.cgroup_memory()
     total, available, source = memory.total, memory.available, ""
@@ -97,7 +100,7 @@ def detect_hardware(models_folder: Path) -> Hardware:
         title="this machine",
         ram_total_bytes=total,
         ram_available_bytes=available,
-        ram_bandwidth_bytes_s=probes.ram_bandwidth_bytes_s(name),
+        ram_bandwidth_bytes_s=probes.ram_bandwidth_bytes_s(name) if measure else 0.0,
         cpu_name=name,
         cores_physical=min(physical, logical) or logical,
         cores_logical=logical,

@@ -1,0 +1,205 @@
+"""One recommended model for a machine, with a reason anybody understands, and two alternatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from app.library.catalogue import Catalogue, CatalogueFile, CatalogueModel, Tier
+from app.library.fit.plan import GIB, Plan, Wish, make_plan
+from app.library.hardware import Hardware
+
+_LINE_BYTES_S = 100e6 / 8
+_USABLE_TOKENS_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model and quantization with its plan on the machine in question.
+
+    `tokens_s` is a range; `basis` says whether it was measured, scaled from a measurement, or
+    estimated. `minutes` is the download at 100 Mbit/s.
+    """
+
+    model: CatalogueModel
+    file: CatalogueFile
+    plan: Plan
+    tokens_s: tuple[float, float]
+    basis: str
+
+    @property
+    def gigabytes(self) -> float:
+        return self.file.size_bytes / 1e9
+
+    @property
+    def minutes(self) -> int:
+        return math.ceil(self.file.size_bytes / _LINE_BYTES_S / 60)
+
+    @property
+    def speed_text(self) -> str:
+        low, high = (round(one) for one in self.tokens_s)
+        return f"about {low}" if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What to install. `choice` is None on a machine too small for anything in the catalogue."""
+
+    machine: str
+    choice: Choice | None
+    faster: Choice | None
+    better: Choice | None
+    reason: str
+
+
+def recommend(catalogue: Catalogue, hardware: Hardware, machine_id: str = "") -> Recommendation:
+    """The best model for coding that a machine runs well.
+
+    A tier that people measured on such a machine comes first, where its plan holds; otherwise the
+    model with the best quality after a discount for coarse quantization and for waiting.
+    """
+    choices = [one for one in all_choices(catalogue, hardware) if one.plan.verdict == "fits"]
+    if not choices:
+        reason = "This machine has too little memory for any model in the catalogue."
+        return Recommendation(hardware.title, None, None, None, reason)
+    tier = catalogue.tier(machine_id or nearest_machine(catalogue, hardware))
+    curated = _curated(choices, tier)
+    best = curated or max(choices, key=_worth)
+    wanted = tier.alternatives if tier and curated else ()
+    named = [one for one in choices if (one.model.id, one.file.quant) in wanted]
+    others = named + [one for one in choices if one.model.title != best.model.title]
+    quick = [
+        one
+        for one in others
+        if _speed(one) >= 1.25 * _speed(best) and _value(one) >= 0.6 * _value(best)
+    ]
+    faster = max(quick, key=_worth, default=None)
+    fine = [
+        one
+        for one in choices
+        if one.file != best.file
+        and _value(one) > _value(best) + 0.3
+        and _speed(one) >= max(4.0, 0.2 * _speed(best))
+    ]
+    better = max(fine, key=lambda one: (_value(one), _speed(one)), default=None)
+    faster, better = _in_step(faster, best), _in_step(better, best)
+    return Recommendation(hardware.title, best, faster, better, reason_for(best))
+
+
+def all_choices(catalogue: Catalogue, hardware: Hardware) -> Iterator[Choice]:
+    """Every file of the catalogue with its plan on a machine."""
+    for model in catalogue.models:
+        for file in model.files:
+            plan = make_plan(model.facts(file), hardware)
+            yield Choice(model, file, plan, _about(plan.tokens_s), "computed")
+
+
+def reason_for(choice: Choice) -> str:
+    """Why, in a sentence for somebody who never heard of quantization."""
+    plan = choice.plan
+    room = sum(pool.capacity_bytes for pool in plan.pools) - plan.needed_bytes
+    pages = plan.shape.n_ctx * 3 // 4 // 500
+    where = ""
+    if len(plan.pools) > 1 and plan.on_gpu_share < 0.99:
+        where = ", sharing the work between graphics card and processor"
+    return (
+        f"{choice.model.summary} It uses {plan.needed_bytes / GIB:.0f} GB of memory here"
+        f" ({max(0, room) / GIB:.0f} GB to spare){where}, keeps about {pages} pages in mind, and "
+        f"writes {choice.speed_text} words or word pieces a second."
+    )
+
+
+def nearest_machine(catalogue: Catalogue, hardware: Hardware) -> str:
+    """The catalogue's machine that is most like this one without promising more; '' if none is."""
+    best, best_size = "", -1.0
+    for machine_id, machine in catalogue.machines:
+        if machine.unified != hardware.unified or bool(machine.gpus) != bool(hardware.gpus):
+            continue
+        if len(machine.gpus) > max(1, len(hardware.gpus)):
+            continue
+        pairs = [(machine.ram_total_bytes, hardware.ram_total_bytes)]
+        pairs.append((_gpu_bytes(machine), _gpu_bytes(hardware)))
+        if any(theirs > 1.04 * ours for theirs, ours in pairs):
+            continue
+        if hardware.unified and _bandwidth(machine) > 1.1 * _bandwidth(hardware):
+            continue
+        size = sum(theirs for theirs, _ in pairs) + _bandwidth(machine) / 1e3
+        if size > best_size:
+            best, best_size = machine_id, size
+    return best
+
+
+def plan_table(catalogue: Catalogue) -> Iterator[tuple[str, Tier, Choice | None]]:
+    """Every machine of the catalogue with its tier's choice and the arithmetic behind it."""
+    for machine_id, hardware in catalogue.machines:
+        tier = catalogue.tier(machine_id)
+        if tier is None:
+            continue
+        model = catalogue.model(tier.model)
+        file = model.file(tier.quant) if model else None
+        if model is None or file is None:
+            yield machine_id, tier, None
+            continue
+        plan = make_plan(model.facts(file), hardware, Wish(n_ctx=tier.context))
+        yield machine_id, tier, Choice(model, file, plan, _published(tier, plan), tier.basis)
+
+
+def _curated(choices: list[Choice], tier: Tier | None) -> Choice | None:
+    if tier is None:
+        return None
+    for one in choices:
+        if (one.model.id, one.file.quant) == (tier.model, tier.quant):
+            return replace(one, tokens_s=_published(tier, one.plan), basis=tier.basis)
+    return None
+
+
+def _published(tier: Tier, plan: Plan) -> tuple[float, float]:
+    low, high = tier.tokens_s
+    if low is None and high is None:
+        return _about(plan.tokens_s)
+    return (low or high or 0.0, high or low or 0.0)
+
+
+def _about(tokens_s: float) -> tuple[float, float]:
+    """An estimate is a range: a third either way is what the published figures scatter."""
+    return tokens_s * 0.8, tokens_s * 1.2
+
+
+def _value(choice: Choice) -> float:
+    """Quality less what coarse quantization costs (bits per weight; below 3 nobody measured)."""
+    bits = choice.file.size_bytes * 8 / (choice.model.params_b * 1e9)
+    if bits >= 4.3:
+        loss = -min(1.5, (bits - 4.3) * 0.5)
+    else:
+        loss = (4.3 - bits) * 3.5 + max(0.0, 3.0 - bits) * 12
+    return choice.model.quality - loss
+
+
+def _worth(choice: Choice) -> float:
+    speed = max(0.5, _speed(choice))
+    bonus = 6 * math.log2(min(speed, 60) / 20)
+    if speed < _USABLE_TOKENS_S:
+        bonus -= 12 * math.log2(_USABLE_TOKENS_S / speed)
+    return _value(choice) + bonus
+
+
+def _speed(choice: Choice) -> float:
+    """Computed, so that two models compare alike; published figures are for showing."""
+    return choice.plan.tokens_s
+
+
+def _in_step(choice: Choice | None, best: Choice) -> Choice | None:
+    """An alternative's speed, scaled as the published figure for `best` stands to the computed."""
+    if choice is None or best.basis == "computed":
+        return choice
+    ratio = sum(best.tokens_s) / 2 / max(best.plan.tokens_s, 0.1)
+    return replace(choice, tokens_s=_about(choice.plan.tokens_s * ratio))
+
+
+def _gpu_bytes(hardware: Hardware) -> int:
+    return sum(gpu.limit_bytes for gpu in hardware.gpus)
+
+
+def _bandwidth(hardware: Hardware) -> float:
+    return max((gpu.bandwidth_bytes_s for gpu in hardware.gpus), default=0.0)
