@@ -11,7 +11,10 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
+from app.core.engine_view import EngineView
 from app.core.errors import GarretError
 from app.core.logs import log_to_file
 from app.core.paths import Paths, find_paths
@@ -22,6 +25,7 @@ from app.ui.application import create_application, icons_folder, install_transla
 from app.ui.icons import Icons
 from app.ui.main_window import MainWindow
 from app.ui.ports import ChatServices
+from app.ui.settings.build import SettingsArea
 from app.ui.single_instance import SingleInstance, instance_name
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
@@ -61,10 +65,30 @@ async def _run_window(
     tasks = TaskOwner(on_error=lambda name, error: window.report(name, error))
     state = WindowState(paths.config / "window.ini")
     window = MainWindow(theme, icons, ChatServices(storage, seat, seat), state, tasks)
-    seat.on_change = window.set_engine_view
     instance.woken.connect(window.wake)
-    apply_settings(settings, theme)
-    unsubscribe = settings.subscribe(lambda _key, _value: apply_settings(settings, theme))
+    area = SettingsArea(settings, theme, tasks, lambda: seat.view)
+    window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
+
+    def on_view(view: EngineView) -> None:
+        window.set_engine_view(view)
+        if view.phase != "loading":
+            area.refresh_endpoint()
+
+    seat.on_change = on_view
+    follower = SettingsFollower(settings, theme, seat, paths)
+    loop = asyncio.get_running_loop()
+
+    def on_setting(key: str, _value: object) -> None:
+        # settings are written on a thread, so their listeners are called there
+        loop.call_soon_threadsafe(_on_setting_changed, key)
+
+    def _on_setting_changed(key: str) -> None:
+        area.refresh()
+        if (work := follower.follow(key)) is not None:
+            tasks.start(f"follow-{key}", work)
+
+    follower.follow_look()
+    unsubscribe = settings.subscribe(on_setting)
     window.show()
     tasks.start("engine-open", _seat_engine(seat, paths, settings))
     tasks.start("maintain", _maintain(storage))
@@ -85,11 +109,41 @@ async def _seat_engine(seat: EngineSeat, paths: Paths, settings: Settings) -> No
     await seat.take(control, chat)
 
 
-def apply_settings(settings: Settings, theme: Theme) -> None:
-    """What shows at once: theme and text size."""
-    scheme = settings.text("look.theme")
-    if scheme in ("system", "light", "dark") and scheme != theme.scheme:
-        theme.set_scheme(scheme)  # type: ignore[arg-type]  # checked on the line above
+class SettingsFollower:
+    """Makes a changed setting true while the window is open."""
+
+    def __init__(self, settings: Settings, theme: Theme, seat: EngineSeat, paths: Paths) -> None:
+        self._settings = settings
+        self._theme = theme
+        self._seat = seat
+        self._paths = paths
+
+    def follow_look(self) -> None:
+        """Theme and text size, at once."""
+        scheme = self._settings.text("look.theme")
+        if scheme in ("system", "light", "dark") and scheme != self._theme.scheme:
+            self._theme.set_scheme(scheme)  # type: ignore[arg-type]  # checked on the line above
+
+    def follow(self, key: str) -> Coroutine[Any, Any, None] | None:
+        """The work a change calls for, if any."""
+        if key.startswith("look."):
+            self.follow_look()
+        if key in _NEW_ENGINE:
+            return _seat_engine(self._seat, self._paths, self._settings)
+        return None
+
+
+# A running engine keeps its port and its address; these settings need a fresh one.
+_NEW_ENGINE = frozenset(
+    {
+        "engine.remote_url",
+        "engine.remote_key",
+        "endpoint.enabled",
+        "endpoint.port",
+        "endpoint.require_key",
+        "endpoint.keys",
+    }
+)
 
 
 async def _maintain(storage: Storage) -> None:
