@@ -19,6 +19,7 @@ from app.engine.api.security import AccessRules
 from app.engine.api.sse import EventStream, data_event
 from app.engine.types import EngineService
 
+_FLAGS = ("share", "any_user_key")
 _LISTS = ("user_keys", "allowed_origins", "allowed_hosts")
 
 
@@ -74,10 +75,11 @@ class ControlRoutes:
         """Live changes: who may ask, and which models can be loaded by name."""
         body = await read_object(request)
         changes: dict[str, Any] = {}
-        if (share := body.get("share")) is not None:
-            if not isinstance(share, bool):
-                raise bad("share", "must be true or false")
-            changes["share"] = share
+        for name in _FLAGS:
+            if (value := body.get(name)) is not None:
+                if not isinstance(value, bool):
+                    raise bad(name, "must be true or false")
+                changes[name] = value
         for name in _LISTS:
             if (value := body.get(name)) is not None:
                 if not isinstance(value, list) or not all(isinstance(v, str) for v in value):

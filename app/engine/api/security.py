@@ -19,13 +19,18 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_CONCURRENT = 512
 _SINGLE = (b"host", b"authorization", b"x-api-key", b"content-length", b"content-type", b"origin")
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 - compared with, not bound to
 _USER_PATHS = ("/v1/", "/api/", "/tokenize", "/detokenize", "/metrics", "/healthz")
 
 
 @dataclass(slots=True)
 class AccessRules:
-    """What is open at the moment; replaced whole when the user changes something."""
+    """What is open at the moment; changed while the engine runs when the user switches something.
+
+    `any_user_key` accepts whatever key a program on this machine sends: no web page can send one
+    without being refused for its Origin first.
+    """
 
     token: str
     host: str = "127.0.0.1"
@@ -110,9 +115,10 @@ class SecurityMiddleware:
             given.append(bearer.strip())
         # every key is compared, and over digests, so that time says nothing about any of them
         is_app = is_user = False
+        any_key = self._rules.any_user_key and self._rules.host in _LOOPBACK_HOSTS
         for key in given:
             is_app |= _same(key, self._rules.token)
-            is_user |= self._rules.any_user_key and bool(key)
+            is_user |= any_key and bool(key)
             for known in self._rules.user_keys:
                 is_user |= _same(key, known)
         if is_app:

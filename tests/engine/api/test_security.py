@@ -115,6 +115,18 @@ def test_user_keys_open_nothing_while_sharing_is_off() -> None:
     assert ask(OFF, key=TOKEN).status_code == 200
 
 
+def test_any_key_may_be_accepted_on_loopback_but_never_none() -> None:
+    boot = EngineBoot(token=TOKEN, share=True, any_user_key=True)
+    assert ask(boot, key="whatever").status_code == 200
+    assert ask(boot, key=None).status_code == 401
+    assert ask(boot, key="").status_code == 401
+    assert ask(boot, key="whatever", path="/control/status").status_code == 403
+    closed = EngineBoot(token=TOKEN, share=False, any_user_key=True)
+    assert ask(closed, key="whatever").status_code == 401
+    abroad = EngineBoot(token=TOKEN, share=True, any_user_key=True, host="0.0.0.0")
+    assert ask(abroad, key="whatever").status_code == 401
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/control/status"), ("POST", "/control/load"), ("POST", "/control/configure")],
