@@ -36,7 +36,7 @@ _GRID = 64
 _CHUNK_S = 0.5
 _CHUNK_BESIDE_WRITERS_S = 0.15
 # Waiting for another request that is reading the same prefix pays from this many tokens.
-_WORTH_WAITING = 128
+_WORTH_WAITING = 16
 
 
 class Scheduler:
@@ -161,8 +161,8 @@ class Scheduler:
         self._rounds += 1
         self._run_jobs()
         for run in [run for run in self._runs if run.handle.cancelled]:
-            run.finish("cancelled")
             self._leave(run)
+            run.finish("cancelled")
         self._admit()
         writers = [run for run in self._runs if run.writing]
         reader = self._next_reader()
@@ -345,8 +345,8 @@ class Scheduler:
         if len(everyone) == 1:
             run = running[0]
             if run.generated:
-                run.finish("length")
                 self._leave(run)
+                run.finish("length")
             else:
                 self._drop(run, ContextFull(
                     "The conversation does not fit into the model's context.",
@@ -386,8 +386,8 @@ class Scheduler:
             if reason is not None:
                 self.totals["generated_tokens_total"] += len(run.generated)
                 self.totals["prompt_tokens_cached_total"] += run.cached
-                run.finish(reason)
                 self._leave(run)
+                run.finish(reason)
 
     def _leave(self, run: Run) -> None:
         self._runs.remove(run)
@@ -397,8 +397,8 @@ class Scheduler:
     def _drop(self, run: Run, error: GarretError) -> None:
         if run.sequence is not None:
             self.sequences.forget(run.sequence)
-        run.fail(error)
         self._leave(run)
+        run.fail(error)
 
     def _fail_all(self, error: Exception) -> None:
         known = error if isinstance(error, GarretError) else EngineError(

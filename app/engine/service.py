@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from app.core.control import EngineBoot, EngineState, EngineStatus, LoadEvent, LoadSpec, ModelInfo
-from app.core.errors import GarretError, ModelNotFound, NoModelLoaded, OutOfMemory
+from app.core.errors import (
+    GarretError,
+    ModelNotFound,
+    NoModelLoaded,
+    OutOfMemory,
+    error_from_json,
+)
 from app.engine.gguf_header import GgufHeader, read_header
 from app.engine.loaded_model import EngineModel
 from app.engine.loading import (
@@ -94,17 +100,16 @@ class Service:
                 f"There is no model called {name[:200]!r} here.",
                 "Ask /v1/models for the names of the installed models.",
             )
-        async for event in self.load(spec):
-            if event.error is not None:
-                break
+        failure: dict[str, Any] | None = None
+        async for event in self.load(spec):  # to its end: the load lock is held until then
+            failure = event.error
         if name in self._models:
             return self._models[name]
-        raise self._last_failure(name)
-
-    def _last_failure(self, name: str) -> GarretError:
-        return self._failure or NoModelLoaded(f"{name} could not be loaded.", "Try again.")
-
-    _failure: GarretError | None = None
+        raise (
+            error_from_json(failure)
+            if failure
+            else NoModelLoaded(f"{name} could not be loaded.", "Try again.")
+        )
 
     async def load(self, spec: LoadSpec) -> AsyncIterator[LoadEvent]:
         async with self._load_lock:
@@ -114,7 +119,7 @@ class Service:
                     return
                 await self.unload(spec.model_id)
             self._loading, self._fraction = spec.model_id, 0.0
-            self._error = self._failure = None
+            self._error = None
             try:
                 async for event in self._load_now(spec):
                     yield event
@@ -150,7 +155,7 @@ class Service:
                     yield LoadEvent(min(self._fraction, 0.99))
             model = task.result()
         except GarretError as error:
-            self._failure, self._error = error, error.to_json()
+            self._error = error.to_json()
             _log.warning("loading %s failed: %s", spec.model_id, error)
             yield LoadEvent(self._fraction, error=self._error)
             return

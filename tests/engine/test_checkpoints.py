@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from app.engine.checkpoints import CheckpointStore, Tokens
+
+
+def _tokens(*values: int) -> Tokens:
+    return np.asarray(values, np.int32)
+
+
+def _blob(n: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.zeros(n, np.uint8)
+
+
+def test_the_budget_is_never_exceeded() -> None:
+    rng = random.Random(3)
+    store = CheckpointStore(10_000)
+    for _ in range(400):
+        store.tick()
+        length = rng.randrange(1, 60)
+        store.add(_tokens(*(rng.randrange(3) for _ in range(length))), _blob(700), "message")
+        assert store.used_bytes <= store.budget_bytes
+        assert store.used_bytes == sum(item.size_bytes for item in store)
+
+
+def test_a_blob_beyond_the_budget_is_not_kept() -> None:
+    store = CheckpointStore(100)
+    assert not store.add(_tokens(1), _blob(200), "end")
+    assert len(store) == 0
+
+
+def test_only_prefixes_of_the_prompt_match_longest_first() -> None:
+    store = CheckpointStore(10_000)
+    for tokens in (_tokens(1, 2), _tokens(1, 2, 3, 4), _tokens(1, 9, 3), _tokens(1, 2, 3, 4, 5)):
+        store.add(tokens, _blob(10), "message")
+    found = store.matching(_tokens(1, 2, 3, 4, 5, 6), 4)
+    assert [item.n_tokens for item in found] == [4, 2]
+
+
+def test_the_system_prefix_outlives_the_turns() -> None:
+    store = CheckpointStore(8_000)
+    store.add(_tokens(*range(100)), _blob(1000), "prefix")
+    for n in range(110, 400, 10):
+        store.tick()
+        store.add(_tokens(*range(n)), _blob(500), "message")
+    assert store.has(_tokens(*range(100)))
+    assert store.has(_tokens(*range(390)))
+
+
+def test_close_neighbours_go_before_lonely_ones() -> None:
+    store = CheckpointStore(3 * (1000 + 4 * 1000))
+    store.add(_tokens(*range(500)), _blob(1000), "message")
+    store.add(_tokens(*range(504)), _blob(1000), "end")
+    store.add(_tokens(*range(900)), _blob(1000), "message")
+    store.add(_tokens(*range(1000)), _blob(1000), "message")
+    store.add(_tokens(*range(1400)), _blob(1000), "message")
+    assert not store.has(_tokens(*range(504)))
+    assert store.has(_tokens(*range(500)))
