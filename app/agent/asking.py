@@ -85,8 +85,10 @@ class Asker:
         self._names = tuple(hide_calls_of)
         self._has_answered = False
 
-    async def ask(self, request: TurnRequest) -> ModelAnswer:
-        """The answer.
+    async def ask(
+        self, request: TurnRequest, enough: Callable[[str], bool] = lambda text: False
+    ) -> ModelAnswer:
+        """The answer, ended early when `enough` says so of its text.
 
         Raises:
             GarretError: the engine refused, or stayed away for too long.
@@ -96,7 +98,7 @@ class Asker:
         attempt = 0
         while True:
             try:
-                answer = await self._once(request)
+                answer = await self._once(request, enough)
             except (EngineDied, EngineUnreachable, EngineBusy) as error:
                 attempt += 1
                 deaths += isinstance(error, EngineDied)
@@ -126,9 +128,9 @@ class Asker:
                 self._has_answered = True
                 return answer
 
-    async def _once(self, request: TurnRequest) -> ModelAnswer:
+    async def _once(self, request: TurnRequest, enough: Callable[[str], bool]) -> ModelAnswer:
         answer = ModelAnswer()
-        state = _Streaming(answer, self._emit, self._names)
+        state = _Streaming(answer, self._emit, self._names, enough)
         stream: AsyncIterator[TurnEvent] = self._engine.stream(request)
         try:
             async for event in stream:
@@ -146,8 +148,15 @@ class Asker:
 class _Streaming:
     """Folds stream events into an answer and shows them on the way."""
 
-    def __init__(self, answer: ModelAnswer, emit: Emit, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        answer: ModelAnswer,
+        emit: Emit,
+        names: Sequence[str],
+        enough: Callable[[str], bool],
+    ) -> None:
         self._answer = answer
+        self._enough = enough
         self._emit = emit
         self._names = names
         self._shown = 0
@@ -161,6 +170,9 @@ class _Streaming:
         """Adds one event; True when enough has been heard."""
         if isinstance(event, PromptProgress):
             self._emit(Reading(event))
+            # What is known if the answer is ended before the engine counts it.
+            fresh = event.total_tokens - event.reused_tokens
+            self._answer.tokens = TokenCount(fresh, event.reused_tokens)
         elif isinstance(event, TextDelta):
             return self._take_text(event.text)
         elif isinstance(event, ThinkingDelta):
@@ -191,6 +203,8 @@ class _Streaming:
     def _take_text(self, text: str) -> bool:
         self._answer.text += text
         self._show(text_calls.visible_length(self._answer.text, self._names))
+        if "\n" in text and self._enough(self._answer.text):
+            return True
         if len(self._answer.text) - self._checked >= _REPEAT_CHECK_CHARS:
             self._checked = len(self._answer.text)
             self._answer.repeating = guard.repeats_itself(self._answer.text)

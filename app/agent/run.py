@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -193,8 +193,11 @@ class Run:
         response_schema: Mapping[str, Any] | None = None,
         temperature: float | None = None,
         counts_as_step: bool = True,
+        enough: Callable[[str], bool] = lambda text: False,
     ) -> ModelAnswer:
         """The model's next answer; the caller adds it to the conversation.
+
+        `enough` looks at the growing text and may end the answer early.
 
         Raises:
             Stopped: the user pressed Stop; the engine was told at once.
@@ -216,7 +219,7 @@ class Run:
             response_schema=response_schema,
         )
         started = time.monotonic()
-        answer = await self.or_stop(self._asker.ask(request))
+        answer = await self.or_stop(self._asker.ask(request, enough))
         answer.calls = [self._with_new_id(call) for call in answer.calls]
         self.tokens += answer.tokens
         self.talk.counted(answer.prompt_tokens)

@@ -23,7 +23,7 @@ from app.agent.project_files import (
 )
 from app.agent.run import CHARS_PER_TOKEN, Ended, Run, Stopped
 from app.agent.types import Mode, ToolOutcome
-from app.agent.whole_file_answer import FileAnswer, read_answer
+from app.agent.whole_file_answer import FileAnswer, blocks, read_answer
 from app.agent.whole_file_merge import keep_what_is_missing
 from app.core.errors import GarretError
 from app.core.messages import Message, ToolCallPart
@@ -62,6 +62,18 @@ class _Files:
     may_create: list[str]
     written: set[str] = field(default_factory=set)
 
+    def is_answered_by(self, text: str) -> bool:
+        """Whether the one file there is has been written: what follows is only talk, and on a
+        slow machine that is most of the time."""
+        if len(self.editable) != 1 or self.may_create or not text.endswith("\n"):
+            return False
+        found = blocks(text)
+        if not found or not found[-1].closed:
+            return False
+        return self.editable[0] in dict(
+            read_answer(text, editable=self.editable, locked=self.locked, may_create=[]).files
+        )
+
 
 class WholeFileLoop:
     """One request in tier C."""
@@ -88,7 +100,7 @@ class WholeFileLoop:
         while True:
             await run.deliver_said()
             sampling = None if "temperature" in run.options.sampling else temperature
-            answer = await run.ask(temperature=sampling)
+            answer = await run.ask(temperature=sampling, enough=files.is_answered_by)
             self._look_for_calls(answer)
             await run.add(answer.message(()))
             found = read_answer(
@@ -96,6 +108,7 @@ class WholeFileLoop:
                 editable=files.editable,
                 locked=files.locked,
                 may_create=files.may_create,
+                shown=files.shown,
             )
             if problem := self._problem(answer, found):
                 if self._corrections >= _MOST_CORRECTIONS:
@@ -125,7 +138,7 @@ class WholeFileLoop:
             shown = [file.path for file in selection.files]
             self._command = test_command(jail, [*shown, *selection.other_paths])
         names = named_in(self._task)
-        locked = [f.path for f in selection.files if f.is_test and f.path not in names]
+        locked = _locked(selection, names)
         editable = [f.path for f in selection.files if f.path not in locked]
         if mentioned := [path for path in editable if _is_named(path, names)]:
             editable = mentioned
@@ -229,6 +242,15 @@ class WholeFileLoop:
         return outcome
 
 
+def _locked(selection: Selection, names: list[str]) -> list[str]:
+    """Tests are not written, unless the task names tests and nothing else."""
+    tests = [file.path for file in selection.files if file.is_test]
+    named = [file for file in selection.files if _is_named(file.path, names)]
+    if named and all(file.is_test for file in named):
+        return [path for path in tests if not _is_named(path, names)]
+    return tests
+
+
 def _first_turn(environment: str, task: str, selection: Selection, editable: list[str]) -> str:
     parts = [environment, ""] if environment else []
     if selection.files:
@@ -238,7 +260,11 @@ def _first_turn(environment: str, task: str, selection: Selection, editable: lis
         parts.append("Other files, not shown: " + ", ".join(selection.other_paths[:60]) + "\n")
     parts.append(f"Task: {task}")
     if len(editable) == 1:
-        parts.append(f"\nAnswer with the complete new content of {editable[0]}.")
+        # A small model copies a form more surely than it follows a description of one.
+        parts.append(
+            f"\nAnswer with the complete new content of {editable[0]}, in this form:\n\n"
+            f"{editable[0]}\n```\n(the whole file)\n```"
+        )
     return "\n".join(parts)
 
 

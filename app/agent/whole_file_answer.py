@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _OPEN = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*)$")
@@ -18,6 +18,7 @@ _LABEL = re.compile(r"^(?:file(?:name)?|path)\s*[:=]\s*", re.I)
 _COMMENT = re.compile(
     r"^\s*(?:#|//|--|;|/\*|<!--)\s*(?:file(?:name)?\s*:\s*)?(\S+?)\s*(?:\*/|-->)?$", re.I
 )
+_DEFINED = re.compile(r"^\s*(?:async\s+)?(?:def|class|function)\s+(\w+)", re.MULTILINE)
 PLACEHOLDER_PATH = "path/of/the/file.py"
 
 
@@ -104,7 +105,12 @@ class FileAnswer:
 
 
 def read_answer(
-    text: str, *, editable: Sequence[str], locked: Sequence[str], may_create: Sequence[str]
+    text: str,
+    *,
+    editable: Sequence[str],
+    locked: Sequence[str],
+    may_create: Sequence[str],
+    shown: Mapping[str, str] | None = None,
 ) -> FileAnswer:
     """What an answer wants to write.
 
@@ -112,6 +118,7 @@ def read_answer(
         editable: files that may be replaced; `locked` ones (tests) may not.
         may_create: names the task mentions that do not exist yet; with no editable file at all,
             any new file may be created.
+        shown: what the editable files hold now, to recognise code without a path.
     """
     found = [block for block in blocks(text) if block.content.strip()]
     if not found:
@@ -134,6 +141,9 @@ def read_answer(
     targets = list(editable) or list(may_create)
     if not files and nameless and len(targets) == 1:
         files[targets[0]] = _likeliest(nameless, targets[0]).content
+    for block in () if files else nameless:
+        if path := _recognised(block.content, editable, shown or {}):
+            files[path] = block.content
     if not files and nameless:
         return FileAnswer((), tuple(refused), "it is not clear which file the code belongs to")
     return FileAnswer(tuple(files.items()), tuple(refused))
@@ -154,6 +164,13 @@ def _meant(path: str, known: Sequence[str]) -> str:
         return path
     ends = [name for name in known if name.endswith("/" + path) or path.endswith("/" + name)]
     return ends[0] if len(ends) == 1 else path
+
+
+def _recognised(code: str, editable: Sequence[str], shown: Mapping[str, str]) -> str:
+    """The only file that defines a function or class which a piece of code defines; else ""."""
+    names = set(_DEFINED.findall(code))
+    fitting = [path for path in editable if names & set(_DEFINED.findall(shown.get(path, "")))]
+    return fitting[0] if len(fitting) == 1 else ""
 
 
 def _likeliest(found: Sequence[Block], target: str) -> Block:

@@ -12,6 +12,7 @@ from app.agent.agent import Agent
 from app.agent.events import Tier
 from app.agent.run import AgentOptions
 from app.agent.types import Mode, ToolOutcome
+from app.core.events import TextDelta
 from app.core.messages import Message
 from tests.agent.test_loop import DONE, Script, call, ended, text, work
 from tests.fake_hands import FakeHands
@@ -57,6 +58,15 @@ def test_a_right_answer_is_written_tested_and_done(tmp_path: Path) -> None:
     assert TEST.strip() in request.messages[-1].text
 
 
+def test_talk_after_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    talk: Script = [TextDelta(f"solution.py\n```python\n{RIGHT}```\n"), 30.0, TextDelta("So …")]
+    engine = FakeEngine(talk)
+    end = ended(work(Agent(engine, Project(tmp_path), OPTIONS), "Complete solution.py."))
+    assert end.status == "done"
+    assert end.seconds < 10
+    assert engine.closed == 1
+
+
 def test_a_failing_test_is_fed_back_at_the_end_of_the_prompt(tmp_path: Path) -> None:
     engine = FakeEngine(answer(WRONG), answer(RIGHT))
     seen = work(Agent(engine, Project(tmp_path), OPTIONS), "Complete solution.py.")
@@ -72,6 +82,14 @@ def test_it_gives_up_after_so_many_rounds(tmp_path: Path) -> None:
     end = ended(work(Agent(FakeEngine(answer(WRONG)), Project(tmp_path), OPTIONS), "Complete it."))
     assert (end.status, end.turns) == ("failed", 3)
     assert "still fail" in end.message
+
+
+def test_a_test_named_in_the_task_is_not_therefore_written(tmp_path: Path) -> None:
+    hands = Project(tmp_path)
+    task = "Complete solution.py. The tests are in test_solution.py."
+    engine = FakeEngine(text(f"path/of/the/file.py\n```\n{RIGHT}```"))
+    end = ended(work(Agent(engine, hands, OPTIONS), task))
+    assert (end.status, end.files_changed) == ("done", ("solution.py",))
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,13 @@ def test_code_without_a_path_is_unclear_where_there_are_two_files() -> None:
     assert "not clear" in answer.problem
 
 
+def test_code_without_a_path_is_recognised_by_what_it_defines() -> None:
+    shown = {"a.py": "def g(): pass\n", "b.py": "def f(): pass\n"}
+    text = f"path/of/the/file.py\n```\n{CODE}```"
+    found = read_answer(text, editable=["a.py", "b.py"], locked=[], may_create=[], shown=shown)
+    assert found.files == (("b.py", CODE),)
+
+
 def test_prose_is_no_file() -> None:
     assert read("Nothing must change.") == FileAnswer()
 
