@@ -1,10 +1,11 @@
-"""The set-up scripts import one another from their own folder; it goes last on the path."""
+"""The set-up and packaging scripts import one another from their folders; those go last."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-SCRIPTS = str(Path(__file__).resolve().parents[2] / "scripts")
-if SCRIPTS not in sys.path:
-    sys.path.append(SCRIPTS)
+_ROOT = Path(__file__).resolve().parents[2]
+for _folder in ("scripts", "packaging", "packaging/macos"):
+    if str(_ROOT / _folder) not in sys.path:
+        sys.path.append(str(_ROOT / _folder))
