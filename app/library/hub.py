@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from app.core.errors import DownloadFailed, GarretError, LibraryError
 from app.library.download.fetch import FetchProblem, RemoteFile, Request
 from app.library.download.limits import Limits
+from app.library.facts import ModelFacts, read_facts
 from app.library.gguf import MAX_HEADER_BYTES, GgufHeader, HeaderIncomplete, parse_header
 from app.library.names import check_file, check_repo, is_safe_file, split_name
 
@@ -181,6 +182,10 @@ class Hub:
                         f"{file.path} has no sound header.", "Pick another file.", retryable=False
                     ) from None
                 want *= 2
+
+    def facts(self, model: HubModel) -> ModelFacts:
+        """Facts of a model before its download, from the headers of all its parts."""
+        return read_facts([self.header(model, file) for file in model.files], model.file)
 
     def _first_bytes(self, remote: RemoteFile, count: int, limits: Limits) -> bytes:
         request = Request(remote, limits)

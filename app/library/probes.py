@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import psutil
 
 _SYSTEM = platform.system()
@@ -162,6 +162,7 @@ def ram_bandwidth_bytes_s(chip: str) -> float:
     """Main memory bandwidth: Apple's figure, else measured by summing up 64 MiB a few times."""
     if _SYSTEM == "Darwin" and (known := apple_bandwidth_bytes_s(chip)):
         return known
+    np: Any = importlib.import_module("numpy")  # 0.1 s that only this measurement needs
     threads = min(4, usable_cpus())
     blocks = [np.ones(2 << 20, dtype=np.float64) for _ in range(threads)]
     best = 0.0
