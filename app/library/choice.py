@@ -10,8 +10,10 @@ from app.library.facts import ModelFacts
 from app.library.fit.plan import MIN_CTX, Wish, make_plan
 from app.library.hardware import Hardware, detect_hardware
 from app.library.records import InstalledModel
-from app.library.starter import installed_starter
 from app.library.store import Store
+
+# SmolLM2's model card; at higher temperatures a model this small soon writes nonsense.
+_STARTER_SAMPLING = {"temperature": 0.2, "top_p": 0.9}
 
 
 def usual_model(store: Store, last_used: str = "") -> InstalledModel | None:
@@ -20,8 +22,7 @@ def usual_model(store: Store, last_used: str = "") -> InstalledModel | None:
     for model in models:
         if model.model_id == last_used:
             return model
-    starter = installed_starter(store)
-    real = [model for model in models if starter is None or model.model_id != starter.model_id]
+    real = [model for model in models if not model.is_starter]
     return next(iter(real or models), None)
 
 
@@ -30,14 +31,14 @@ def load_spec_for(
     store: Store,
     *,
     last_used: str = "",
-    n_ctx: int = 0,
+    wish: Wish | None = None,
     hardware: Hardware | None = None,
     freed_bytes: int = 0,
 ) -> LoadSpec | None:
     """How to load an installed model or a GGUF's path; without a name the usual model.
 
-    The spec is the plan for what is free now. `freed_bytes` is what a loaded model gives back
-    first. None when no name was given and nothing is installed.
+    The spec is the plan for what is free now, around what the user fixed (`wish`). `freed_bytes`
+    is what a loaded model gives back first. None when no name was given and nothing is installed.
 
     Raises: ModelNotFound, BadModelFile, UnsupportedModel.
     """
@@ -45,13 +46,15 @@ def load_spec_for(
     if model is None:
         return None
     machine = hardware or detect_hardware(store.root, measure=False)
-    plan = make_plan(model.facts, machine, Wish(n_ctx=n_ctx), now=True, freed_bytes=freed_bytes)
+    plan = make_plan(model.facts, machine, wish, now=True, freed_bytes=freed_bytes)
     spec = plan.spec(str(model.path), model.model_id)
     return replace(spec, sampling=dict(recommended_sampling(model)))
 
 
 def recommended_sampling(model: InstalledModel) -> dict[str, float]:
     """The maker's sampling values for a catalogued model; empty for any other."""
+    if model.is_starter:
+        return dict(_STARTER_SAMPLING)
     catalogue = load_catalogue()
     found = catalogue.by_hash(model.files[0].sha256) or catalogue.by_name(model.path.name)
     return dict(found[0].sampling) if found else {}

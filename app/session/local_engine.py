@@ -11,12 +11,11 @@ from app.core.control import LoadSpec
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import GarretError
 from app.core.settings import Settings
-from app.library.choice import load_spec_for
+from app.library.choice import load_spec_for, smaller_spec
 from app.library.records import InstalledModel
 from app.library.store import Store
 from app.session.wishes import wish_of
 
-MIN_CTX = 2048
 ViewListener = Callable[[EngineView], None]
 
 
@@ -65,13 +64,14 @@ class LocalEngine:
             return
 
     async def load_smaller(self) -> None:
-        """The last model again, with half the context, or the experts on the processor."""
-        spec = self._spec
-        if spec is None:
+        """The last model again, with the next smaller plan."""
+        if self._spec is None:
             return
-        n_ctx = max(MIN_CTX, (spec.n_ctx or 32768) // 2)
         try:
-            await self._load(dataclasses.replace(spec, n_ctx=n_ctx))
+            model = await asyncio.to_thread(self._store.find, self._spec.model_path)
+            smaller = smaller_spec(self._spec, model.facts)
+            if smaller is not None:
+                await self._load(smaller)
         except GarretError:
             return
 
