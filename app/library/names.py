@@ -12,6 +12,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNOREC
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 MAX_DEPTH = 3
+MAX_STORE_DEPTH = MAX_DEPTH + 2
+"""Inside the models folder a file lies below its owner's and its repository's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,12 @@ def is_safe_component(name: str) -> bool:
     )
 
 
-def is_safe_file(name: str) -> bool:
+def is_safe_file(name: str, max_depth: int = MAX_DEPTH) -> bool:
     """A GGUF's path inside a repository that may become a path inside the models folder."""
     parts = name.split("/")
     return (
-        len(parts) <= MAX_DEPTH
-        and len(name) <= 300
+        len(parts) <= max_depth
+        and len(name) <= 500
         and name.lower().endswith(".gguf")
         and len(parts[-1]) > len(".gguf")
         and all(is_safe_component(part) for part in parts)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from app.library.check_header import facts_from_json
 from app.library.facts import ModelFacts
-from app.library.names import is_safe_file
+from app.library.names import MAX_STORE_DEPTH, is_safe_file
 
 FORMAT = 1
 Source = Literal["hub", "file", "reference", "starter", "found", "stick"]
@@ -144,7 +144,7 @@ def _file(data: dict[str, Any], root: Path, reference: bool) -> ModelFile:
         if not path.is_absolute():
             raise ValueError("path")
         return ModelFile(path, size, sha)
-    if not is_safe_file(name):
+    if not is_safe_file(name, MAX_STORE_DEPTH):
         raise ValueError("path")
     return ModelFile(root / path, size, sha)
 

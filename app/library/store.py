@@ -39,10 +39,15 @@ from app.library.disk import (
     write_json,
 )
 from app.library.facts import ModelFacts, quantization_of
-from app.library.names import SplitName, is_safe_file, model_id_of, safe_stem, split_name
+from app.library.names import (
+    MAX_STORE_DEPTH,
+    SplitName,
+    is_safe_file,
+    model_id_of,
+    safe_stem,
+    split_name,
+)
 from app.library.records import InstalledModel, ModelFile, Origin
-
-_MAX_DEPTH = 4
 
 HeaderCheck = Callable[[Sequence[Path]], ModelFacts]
 
@@ -361,13 +366,15 @@ class Store:
             here = Path(folder)
             depth = len(here.relative_to(self.root).parts)
             subfolders[:] = [
-                one for one in sorted(subfolders) if not one.startswith(".") and depth < _MAX_DEPTH
+                one
+                for one in sorted(subfolders)
+                if not one.startswith(".") and depth < MAX_STORE_DEPTH - 1
             ]
             for name in sorted(names):
                 path = here / name
                 split = split_name(name)
                 if (
-                    is_safe_file(path.relative_to(self.root).as_posix())
+                    is_safe_file(path.relative_to(self.root).as_posix(), MAX_STORE_DEPTH)
                     and path.is_file()
                     and (split is None or split.part == 1)
                 ):

@@ -120,5 +120,5 @@ def test_a_wish_is_kept_or_the_plan_says_it_cannot_be() -> None:
     facts = model.facts(model.file("UD-Q4_K_XL") or model.files[0])
     mac = CATALOGUE.machine("mac-mini-m4-pro-64")
     assert make_plan(facts, mac, Wish(n_ctx=262_144, kv_type="q8_0")).verdict == "fits"
-    assert make_plan(facts, mac, Wish(n_ctx=262_144, kv_type="f16")).verdict == "tight"
+    assert make_plan(facts, mac, Wish(n_ctx=262_144, kv_type="f16")).verdict == "too big"
     assert make_plan(facts, CATALOGUE.machine("cpu-16")).verdict == "too big"
