@@ -151,7 +151,7 @@ class Run:
             capture_output=True,
             env={"PATH": "/usr/bin:/bin"},
         )
-        changes = self.store.after_command(self.calls[-1], before)
+        changes = self.store.record(self.calls[-1], before, self.store.look_after(before))
         self.shared |= {change.path for change in changes if change.path in self.users}
 
     def _begin(self, path: str) -> None:

@@ -146,6 +146,18 @@ def is_guarded(path: str) -> bool:
     return bool(write_asks(path))
 
 
+def guarded_name(name: str) -> bool:
+    """Whether a file of this name is guarded wherever it stands; the quick half of `is_guarded`
+    for walks (the other half is the directory)."""
+    plain = name.casefold() if name.isascii() else fold(name)
+    return (
+        plain in _FILES
+        or plain in _SECRET_FILES
+        or plain.endswith(_SECRET_SUFFIXES)
+        or (".env" in plain and _ENV_FILE.search(plain) is not None)
+    )
+
+
 def words_named(text: str) -> str:
     """Why a command text that names a protected place is asked; "" when it names none.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from app.agent.protected import is_guarded
 from app.agent.types import visible
 from app.agent.undo.blobs import Blobs
 from app.agent.undo.snapshot import Caps, Picture, Snapshots
@@ -90,12 +89,7 @@ class Sentinel:
         return Guarded(tuple(changed), tuple(restored), tuple(failed))
 
     def _guarded_in(self, picture: Picture) -> list[str]:
-        found = [
-            path
-            for path, state in picture.states.items()
-            if state.kind in ("file", "link", "other") and is_guarded(path)
-        ]
-        return found + self._git_places(picture.repositories)
+        return picture.guarded + self._git_places(picture.repositories)
 
     def _git_places(self, repositories: list[str] | tuple[str, ...]) -> list[str]:
         found: list[str] = []

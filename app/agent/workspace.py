@@ -35,6 +35,7 @@ class Entry:
     inode: int
     device: int
     links: int
+    full_mode: int = 0  # st_mode with the file type
 
     @property
     def name(self) -> str:
@@ -91,7 +92,7 @@ class Workspace:
     def entry(self, path: str) -> Entry | None:
         """What stands at a path; None for nothing."""
         status = self._beneath.lstat(parts_of(path))
-        return None if status is None else _entry(path, status)
+        return None if status is None else entry_of(path, status)
 
     def read_bytes(self, path: str, limit_bytes: int | None = None) -> bytes:
         """A regular file's content, at most `limit_bytes` of it.
@@ -133,22 +134,23 @@ class Workspace:
         Raises:
             WorkspaceError: not a directory, not there, not readable.
         """
+        prefix = f"{path}/" if path else ""
+        return [entry_of(prefix + name, status) for name, status in self.scan(path)]
+
+    def scan(self, path: str) -> list[tuple[str, os.stat_result]]:
+        """The names in a directory with their lstat, for walks over very many files.
+
+        Raises:
+            WorkspaceError: not a directory, not there, not readable.
+        """
         try:
-            return list(self._scan(path))
+            if not HAS_DIR_FD:
+                with os.scandir(self._root.joinpath(*parts_of(path))) as found:
+                    return [(item.name, item.stat(follow_symlinks=False)) for item in found]
+            with self._beneath.directory(parts_of(path)) as fd, os.scandir(fd) as found:
+                return list(_with_status(found))
         except OSError as error:
             raise _refused(path, error) from error
-
-    def _scan(self, path: str) -> Iterator[Entry]:
-        prefix = f"{path}/" if path else ""
-        if not HAS_DIR_FD:
-            with os.scandir(self._root.joinpath(*parts_of(path))) as found:
-                for item in found:
-                    yield _entry(prefix + item.name, item.stat(follow_symlinks=False))
-            return
-        with self._beneath.directory(parts_of(path)) as fd, os.scandir(fd) as found:
-            for item in found:
-                with suppress(FileNotFoundError):
-                    yield _entry(prefix + item.name, item.stat(follow_symlinks=False))
 
     def write_bytes(
         self, path: str, data: bytes, mode: int | None = None, any_name: bool = False
@@ -330,7 +332,14 @@ def _keep_owner(fd: int, old: os.stat_result) -> None:
             os.fchown(fd, old.st_uid, old.st_gid)
 
 
-def _entry(path: str, status: os.stat_result) -> Entry:
+def _with_status(found: Iterator[os.DirEntry[str]]) -> Iterator[tuple[str, os.stat_result]]:
+    for item in found:
+        with suppress(FileNotFoundError):
+            yield item.name, item.stat(follow_symlinks=False)
+
+
+def entry_of(path: str, status: os.stat_result) -> Entry:
+    """The entry behind an lstat."""
     kind: EntryKind = "other"
     if stat.S_ISREG(status.st_mode):
         kind = "file"
@@ -348,6 +357,7 @@ def _entry(path: str, status: os.stat_result) -> Entry:
         status.st_ino,
         status.st_dev,
         status.st_nlink,
+        status.st_mode,
     )
 
 

@@ -28,6 +28,7 @@ from app.core.ports import ToolSpec
 
 _MAX_COMMAND_CHARS = 20_000
 _MAX_WALL_S = 3600.0
+_FRESH_S = 1.0  # no card was shown in between: the picture for the card is still good
 _ENDS = {
     "stop": "It was stopped.",
     "output": "It was stopped because it wrote too much.",
@@ -137,15 +138,15 @@ class RunShellCommand:
         command = str(arguments["command"])
         background = bool(arguments.get("is_background", False))
         undo = self._room.services.undo
-        picture = await asyncio.to_thread(undo.before_command)
+        picture = await asyncio.to_thread(undo.before_command, _FRESH_S)
         request = self._request(command, background, context)
         if approved is None or approved.digest != request.digest:
             raise ToolError("What the command would run changed since it was shown. Ask again.")
         if background:
-            await asyncio.to_thread(self._room.services.learn_secrets, list(picture.states))
+            await asyncio.to_thread(self._room.services.learn_secrets, list(picture.guarded))
             return await self._start_background(command, request)
         watch = await asyncio.to_thread(self._sentinel.before, picture)
-        await asyncio.to_thread(self._room.services.learn_secrets, list(picture.states))
+        await asyncio.to_thread(self._room.services.learn_secrets, list(picture.guarded))
         limits = replace(self._room.limits, wall_s=_wall_s(arguments.get("timeout")))
         spill, name = self._room.services.spill.new_file()
         try:
@@ -154,16 +155,17 @@ class RunShellCommand:
                 running, limits, context.cancel, context.output, spill, _question(request, context)
             )
         finally:
-            now = await asyncio.to_thread(undo.before_command)
-            guarded = await asyncio.to_thread(
-                self._sentinel.after, watch, now, not approved.protected
-            )
-            changes = await asyncio.to_thread(undo.after_command, context.call_id, picture)
+            now = await asyncio.to_thread(undo.look_after, picture)
+            put_back = not approved.protected
+            guarded = await asyncio.to_thread(self._sentinel.after, watch, now, put_back)
+            if guarded.restored:
+                now = await asyncio.to_thread(undo.look_after, picture)
+            changes = await asyncio.to_thread(undo.record, context.call_id, picture, now)
         text = self._text(result, guarded, context, name)
         return ToolOutcome(
             text,
             is_error=result.exit_code != 0,
-            display=text,
+            display=f"{text}\n{request.undo_note}".rstrip(),
             display_kind="output",
             changes=changes,
             stopped=result.ended_by == "stop",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 import weakref
 from pathlib import Path
 from threading import Thread
@@ -57,6 +58,7 @@ class UndoStore:
         self._run_id = ""
         self._turn = 0
         self._reader: Thread | None = None
+        self._newest: tuple[float, Picture | None] = (0.0, None)
         self._new_mode = 0o666 & ~_umask() if sys.platform != "win32" else 0o666
 
     def _try_alone(self) -> bool:
@@ -153,13 +155,22 @@ class UndoStore:
         folders = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
         return [folder for folder in folders if self._workspace.entry(folder) is None]
 
-    def before_command(self) -> Picture:
-        """A picture to compare with afterwards. For a thread."""
-        return self._snapshots.take()
+    def before_command(self, max_age_s: float = 0.0) -> Picture:
+        """A picture to compare with afterwards, or one that is not older. For a thread."""
+        taken_at, picture = self._newest
+        if picture is None or time.monotonic() - taken_at > max_age_s:
+            picture = self._snapshots.take()
+            self._newest = (time.monotonic(), picture)
+        return picture
 
-    def after_command(self, call_id: str, before: Picture) -> tuple[Change, ...]:
-        """Records what changed since the picture. For a thread."""
-        changes = differences(before, self._snapshots.take(before))
+    def look_after(self, before: Picture) -> Picture:
+        """The folder after a command, wherever the picture before it reached. For a thread."""
+        self._newest = (0.0, None)
+        return self._snapshots.take(before)
+
+    def record(self, call_id: str, before: Picture, after: Picture) -> tuple[Change, ...]:
+        """Records what changed between two pictures. For a thread."""
+        changes = differences(before, after)
         self._blobs.flush(durable=bool(changes))
         self._journal(self._run_id).add(self._turn, call_id, changes)
         return tuple(

@@ -7,14 +7,16 @@ listed before the command is not called new after it.
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from app.agent.protected import guarded_name, is_guarded
 from app.agent.undo.blobs import Blobs
 from app.agent.undo.state import ABSENT, State, look_at, unread
-from app.agent.workspace import Entry, Workspace
+from app.agent.workspace import Entry, Workspace, entry_of
 from app.core.errors import WorkspaceError
 
 UNCOVERED_DIRECTORIES = frozenset(
@@ -25,7 +27,7 @@ UNCOVERED_DIRECTORIES = frozenset(
 )  # fmt: skip
 _NEVER = frozenset({".git", ".hg", ".svn"})
 _RACY_NS = 50_000_000  # a file changed this short before it was read may change again unseen
-_Signature = tuple[int, int, int, int, int, str]
+_Signature = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Caps:
     files: int = 50_000
     file_bytes: int = 64 << 20
     total_bytes: int = 300 << 20
-    list_s: float = 0.9
-    read_s: float = 0.6
+    list_s: float = 0.7
+    read_s: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Picture:
     states: dict[str, State] = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
     complete: bool = True
+    guarded: list[str] = field(default_factory=list)  # files that `protected.is_guarded` names
     repositories: list[str] = field(default_factory=list)  # directories that hold a .git
 
     def before(self, path: str) -> State | None:
@@ -133,105 +136,152 @@ class Snapshots:
         def late() -> bool:
             return self._hurry.is_set() or time.monotonic() - started > list_s
 
-        entries = self._list(picture, late, before)
-        deadline = time.monotonic() + read_s
-        fresh: list[Entry] = []
-        links: dict[tuple[int, int], list[Entry]] = {}
-        for entry in entries:
-            known = self._seen.get(entry.path)
-            if known is not None and known[0] == _signature(entry):
-                picture.states[entry.path] = known[1]
-            elif entry.kind == "directory":
-                picture.states[entry.path] = State("directory", mode=entry.mode)
-            else:
-                fresh.append(entry)
-            if entry.links > 1 and entry.kind == "file":
-                links.setdefault((entry.device, entry.inode), []).append(entry)
-        self._read(fresh, picture, deadline, before)
-        self._seen = {p: s for p, s in self._seen.items() if p in picture.states}
-        self.coverage = self._covered(picture, links)
-        self._blobs.flush()
-        return picture
-
-    def _list(
-        self, picture: Picture, late: Callable[[], bool], before: Picture | None
-    ) -> list[Entry]:
-        entries: list[Entry] = []
+        look = _Look(picture, before, self._seen)
         todo = [self._start]
         while todo:
             if late():
                 picture.complete = False
                 break
-            directory = todo.pop()
-            try:
-                found = self._workspace.list_directory(directory)
-            except WorkspaceError:
-                continue
-            picture.listed.add(directory)
-            for entry in found:
-                if entry.kind == "directory":
-                    if entry.name == ".git":
-                        picture.repositories.append(directory)
-                    if entry.name in UNCOVERED_DIRECTORIES and not self._start:
-                        made_now = before is not None and before.before(entry.path) == ABSENT
-                        if not made_now or entry.name in _NEVER:
-                            continue
-                    todo.append(entry.path)
-                entries.append(entry)
-        return entries
+            todo += self._list(todo.pop(), look)
+        self._read(look, time.monotonic() + read_s)
+        if self._hurry.is_set():
+            return picture  # reading ahead was cut short: nobody uses this one
+        if picture.complete and before is None:
+            self._seen = {p: s for p, s in self._seen.items() if p in picture.states}
+        if before is None:
+            self.coverage = _covered(look)
+        self._blobs.flush()
+        return picture
 
-    def _read(
-        self, entries: list[Entry], picture: Picture, deadline: float, before: Picture | None
-    ) -> None:
-        entries.sort(key=lambda entry: entry.size_bytes)
-        for entry in entries:
-            late = time.monotonic() > deadline or self._hurry.is_set()
+    def _list(self, directory: str, look: _Look) -> list[str]:
+        """Takes one directory in; returns the directories below it that are to be looked at."""
+        picture, before = look.picture, look.before
+        try:
+            found = self._workspace.scan(directory)
+        except WorkspaceError:
+            return []
+        picture.listed.add(directory)
+        prefix = f"{directory}/" if directory else ""
+        all_guarded = bool(directory) and not self._start and is_guarded(directory)
+        below: list[str] = []
+        for name, status in found:
+            path = prefix + name
+            if stat.S_ISDIR(status.st_mode):
+                if name == ".git":
+                    picture.repositories.append(directory)
+                if not self._is_covered(name, path, before):
+                    continue
+                picture.states[path] = State("directory", mode=stat.S_IMODE(status.st_mode))
+                if before is None or path in before.listed or before.before(path) != State(
+                    "directory", mode=stat.S_IMODE(status.st_mode)
+                ):  # fmt: skip
+                    below.append(path)
+                continue
+            look.add(path, status)
+            if all_guarded or guarded_name(name):
+                picture.guarded.append(path)
+        return below
+
+    def _is_covered(self, name: str, path: str, before: Picture | None) -> bool:
+        if self._start or name not in UNCOVERED_DIRECTORIES:
+            return True
+        made_now = before is not None and before.before(path) == ABSENT
+        return made_now and name not in _NEVER
+
+    def _read(self, look: _Look, deadline: float) -> None:
+        caps, picture, before = self._caps, look.picture, look.before
+        look.fresh.sort(key=lambda entry: entry.size_bytes)
+        for entry in look.fresh:
+            if self._hurry.is_set():
+                return
+            skipped = unread(entry)
+            old = None if before is None else before.states.get(entry.path)
+            if old is not None and replace(old, mode=entry.mode) == skipped:
+                picture.states[entry.path] = skipped
+                continue
             full = (
-                self._stored_files >= self._caps.files
-                or self._stored_bytes + entry.size_bytes > self._caps.total_bytes
-                or entry.size_bytes > self._caps.file_bytes
+                look.stored_files >= caps.files
+                or look.stored_bytes + entry.size_bytes > caps.total_bytes
+                or entry.size_bytes > caps.file_bytes
             )
+            late = time.monotonic() > deadline
             blobs: Blobs | None = self._blobs
-            if entry.kind == "file" and (late or full):
-                skipped = unread(entry)
-                old = None if before is None else before.states.get(entry.path)
-                if before is None or (old and replace(old, mode=entry.mode) == skipped):
+            if entry.kind == "file" and (full or (late and before is None)):
+                if before is None:
                     picture.states[entry.path] = skipped
                     continue
                 blobs = None  # the command made it: its hash says later whether it is still that
             try:
-                limit = self._caps.file_bytes if blobs is not None else -1
+                limit = caps.file_bytes if blobs is not None else -1
                 state = look_at(self._workspace, entry, blobs, limit)
             except WorkspaceError:
                 continue  # gone again
             picture.states[entry.path] = state
             if state.kind == "file" and blobs is not None:
-                self._stored_files += 1
-                self._stored_bytes += entry.size_bytes
+                look.stored_files += 1
+                look.stored_bytes += entry.size_bytes
             if time.time_ns() - max(entry.ctime_ns, entry.mtime_ns) > _RACY_NS:
                 self._seen[entry.path] = (_signature(entry), state)
 
-    def _covered(self, picture: Picture, links: dict[tuple[int, int], list[Entry]]) -> Coverage:
-        missing = [p for p, s in picture.states.items() if s.kind == "file" and s.digest is None]
-        shared = [e.path for group in links.values() if len(group) < group[0].links for e in group]
-        return Coverage(
-            len(picture.states),
-            len(missing),
-            tuple(sorted(missing)[:3]),
-            picture.complete,
-            tuple(sorted(shared)[:5]),
-        )
+
+@dataclass(slots=True)
+class _Look:
+    """What one `take` gathers while it lists."""
+
+    picture: Picture
+    before: Picture | None
+    seen: dict[str, tuple[_Signature, State]]
+    fresh: list[Entry] = field(default_factory=list)
+    links: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+    link_counts: dict[tuple[int, int], int] = field(default_factory=dict)
+    stored_files: int = 0
+    stored_bytes: int = 0
+
+    def add(self, path: str, status: os.stat_result) -> None:
+        """Takes in what is not a directory; unchanged files keep the state they had."""
+        known = self.seen.get(path)
+        if known is not None and known[0] == _signature_of(status):
+            self.picture.states[path] = known[1]
+            self.stored_files += 1
+            self.stored_bytes += status.st_size
+        else:
+            self.fresh.append(entry_of(path, status))
+        if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+            inode = (status.st_dev, status.st_ino)
+            self.links.setdefault(inode, []).append(path)
+            self.link_counts[inode] = status.st_nlink
+
+
+def _covered(look: _Look) -> Coverage:
+    states = look.picture.states
+    missing = [p for p, s in states.items() if s.kind == "file" and s.digest is None]
+    shared = [
+        path
+        for inode, paths in look.links.items()
+        if len(paths) < look.link_counts[inode]
+        for path in paths
+    ]
+    return Coverage(
+        len(states),
+        len(missing),
+        tuple(sorted(missing)[:3]),
+        look.picture.complete,
+        tuple(sorted(shared)[:5]),
+    )
+
+
+def _signature_of(status: os.stat_result) -> _Signature:
+    return (
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino,
+        status.st_mode,
+    )
 
 
 def _signature(entry: Entry) -> _Signature:
-    return (
-        entry.size_bytes,
-        entry.mtime_ns,
-        entry.ctime_ns,
-        entry.inode,
-        entry.mode,
-        entry.kind,
-    )
+    return (entry.size_bytes, entry.mtime_ns, entry.ctime_ns, entry.inode, entry.full_mode)
 
 
 def differences(before: Picture, after: Picture) -> list[tuple[str, State, State]]:
