@@ -6,7 +6,7 @@ the task owner, and what it said is shown again when the user comes back.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -70,6 +70,7 @@ class ChatController(QObject):
         self._running: dict[int, RunningAnswer] = {}
         self.chat: Chat | None = None
         self.branch: list[StoredMessage] = []
+        self._pending: tuple[str, Mapping[str, float | int]] = ("", {})
         self._draft_timer = QTimer(self)
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_DELAY_MS)
@@ -160,6 +161,29 @@ class ChatController(QObject):
         if self.chat is not None and self.chat.id == chat_id:
             self.chat = chat
 
+    @property
+    def tuning(self) -> tuple[str, Mapping[str, float | int]]:
+        """Instructions and sampling of the open chat."""
+        if self.chat is not None:
+            return self.chat.system_prompt, self.chat.sampling
+        return self._pending
+
+    def set_tuning(self, instructions: str, sampling: dict[str, float | int]) -> None:
+        """Keeps them with the chat; a new chat takes them along when it is stored."""
+        if self.chat is None:
+            self._pending = (instructions, sampling)
+        else:
+            self._tasks.start("tune", self._tune(self.chat.id, instructions, sampling))
+
+    async def _tune(
+        self, chat_id: int, instructions: str, sampling: dict[str, float | int]
+    ) -> None:
+        chat = await self._storage.chats.update(
+            chat_id, system_prompt=instructions, sampling=sampling
+        )
+        if self.chat_id == chat_id:
+            self.chat = chat
+
     async def until_drafts_saved(self) -> None:
         """For the end of the window: what was typed last is on disk."""
         for chat_id in [self.chat_id] if self.chat_id is not None else []:
@@ -191,7 +215,11 @@ class ChatController(QObject):
     ) -> None:
         try:
             if chat is None:
-                chat = await self._storage.chats.create()
+                instructions, sampling = self._pending
+                chat = await self._storage.chats.create(
+                    system_prompt=instructions, sampling=sampling
+                )
+                self._pending = ("", {})
                 self.chat = chat
                 self.chat_opened.emit(chat)
             session = self._session(chat.id)

@@ -139,6 +139,15 @@ class Composer(QWidget):
         cursor.movePosition(cursor.MoveOperation.End)
         self.text.setTextCursor(cursor)
 
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Puts `text` in place of the characters from `start` to `end`."""
+        cursor = self.text.textCursor()
+        cursor.setPosition(start)
+        cursor.setPosition(end, cursor.MoveMode.KeepAnchor)
+        cursor.insertText(text)
+        self.text.setTextCursor(cursor)
+        self.text.setFocus()
+
     def set_history(self, sent: list[str]) -> None:
         """What was said in this chat before, oldest first, for the Up key."""
         self._history = sent

@@ -69,6 +69,10 @@ class ContextGauge(QWidget):
         self.updateGeometry()
         self.update()
 
+    @property
+    def use(self) -> ContextUse:
+        return self._use
+
     def sizeHint(self) -> QSize:
         height = self.fontMetrics().height() + 6
         return QSize(self.fontMetrics().horizontalAdvance(self._words()) + height + 4, height)

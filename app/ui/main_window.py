@@ -19,6 +19,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 
+from app import __version__
 from app.core.engine_view import EngineView
 from app.core.errors import GarretError
 from app.storage.values import Chat
@@ -26,7 +27,9 @@ from app.ui.actions import build_actions
 from app.ui.chat_controller import ChatController
 from app.ui.chat_page import ChatPage
 from app.ui.chat_verbs import ChatParts, ChatVerbs
+from app.ui.composer_controller import ComposerController
 from app.ui.engine_view_controller import EngineViewController
+from app.ui.help_dialogs import About, KeyboardMap
 from app.ui.icons import Icons
 from app.ui.ports import ChatServices
 from app.ui.sidebar import Sidebar
@@ -34,6 +37,7 @@ from app.ui.sidebar_controller import SidebarController
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.toast import Toast
+from app.ui.transcript.formulas import Formulas
 from app.ui.transcript.look import FormulaMaker
 from app.ui.view_controls import ViewControls
 from app.ui.window_state import WindowState
@@ -55,12 +59,15 @@ class MainWindow(QMainWindow):
         super().__init__(parent)
         self._state = state
         self._tasks = tasks
+        self._theme = theme
+        self._icons = icons
+        self._formulas = Formulas(self) if formulas is None else None
         self._closed: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self.setWindowTitle("Garret")
         self.setWindowIcon(icons.app_icon())
         self.setMinimumSize(560, 420)
         self.sidebar = Sidebar(theme, icons)
-        self.chat_page = ChatPage(theme, icons, formulas)
+        self.chat_page = ChatPage(theme, icons, formulas or self._formulas)
         self._stack = QStackedWidget()
         self._pages: dict[str, QWidget] = {}
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -87,6 +94,9 @@ class MainWindow(QMainWindow):
             self.context_choices,
         )
         self.verbs = ChatVerbs(parts, services, tasks, self.actions_by_name)
+        self.composing = ComposerController(
+            self, self.chat_page, self.chats, self.engine, services, tasks, theme
+        )
         self.view_controls = ViewControls(self, theme, state, self.actions_by_name)
         self._connect()
         self.add_page("chat", self.tr("Chat"), "chat", self.chat_page, "Ctrl+1")
@@ -95,6 +105,7 @@ class MainWindow(QMainWindow):
         self.engine.set_view(services.control.view)
 
     def _connect(self) -> None:
+        theme = self._theme
         for name, slot in {
             "new_chat": self.new_chat,
             "quit": self.close,
@@ -103,6 +114,11 @@ class MainWindow(QMainWindow):
             "find_next": lambda: self.chat_page.find_bar.step(1),
             "find_previous": lambda: self.chat_page.find_bar.step(-1),
             "search": self._on_search,
+            "switch_chat": lambda: self.sidebar_control.open_switcher(theme),
+            "tune": self.composing.tune,
+            "prompts": self.composing.open_library,
+            "keys": lambda: KeyboardMap(self.actions_by_name, theme, self).open(),
+            "about": lambda: About(__version__, theme, self._icons, self).open(),
             "focus": self.chat_page.composer.text.setFocus,
         }.items():
             self.actions_by_name[name].triggered.connect(slot)
@@ -112,7 +128,6 @@ class MainWindow(QMainWindow):
         self.chats.chat_opened.connect(self._on_chat_opened)
         self.chats.chats_changed.connect(self._show_title)
         self.chats.problem.connect(self.show_problem)
-        self.chats.usage_known.connect(self.engine.take_usage)
         self.sidebar_control.trashed.connect(self._on_trashed)
         self.chat_page.composer.problem.connect(self.toast.say)
 
@@ -194,6 +209,8 @@ class MainWindow(QMainWindow):
     async def _finish(self) -> None:
         await self.chats.until_drafts_saved()
         await self._tasks.close()
+        if self._formulas is not None:
+            self._formulas.close()
         if not self._closed.done():
             self._closed.set_result(None)
 

@@ -11,8 +11,10 @@ from app.storage.storage import Storage
 from app.storage.values import Chat, SearchHit
 from app.ui.chat_controller import ChatController
 from app.ui.chat_list import ChatEntry, ChatRow, rows_of
+from app.ui.chat_switcher import ChatSwitcher
 from app.ui.sidebar import Sidebar
 from app.ui.tasks import TaskOwner
+from app.ui.theme import Theme
 
 
 def hit_row(hit: SearchHit) -> ChatRow:
@@ -66,6 +68,24 @@ class SidebarController(QObject):
             entries = [ChatEntry(c.id, c.title, c.updated_at, c.pinned) for c in chats]
             rows = rows_of(entries, time.time(), self._chats.busy_chats)
         self._sidebar.set_rows(rows, self._chats.chat_id)
+
+    def open_switcher(self, theme: Theme) -> None:
+        """The list one types into to go to a chat."""
+        switcher = ChatSwitcher(theme, self._sidebar.window())
+        switcher.query_changed.connect(
+            lambda query: self._tasks.start("switcher", self._fill_switcher(switcher, query))
+        )
+        switcher.chosen.connect(self._chats.open_chat)
+        switcher.destroyed.connect(lambda: self._tasks.cancel("switcher"))
+        switcher.open_over(self._sidebar.window())
+
+    async def _fill_switcher(self, switcher: ChatSwitcher, query: str) -> None:
+        if query.strip():
+            rows = [hit_row(hit) for hit in await self._storage.search.find(query, limit=20)]
+        else:
+            chats = await self._storage.chats.list(limit=40)
+            rows = [ChatRow(chat.title or "New chat", chat.id) for chat in chats]
+        switcher.set_rows(rows)
 
     def restore(self, chat: Chat) -> None:
         """Takes a chat out of the trash."""

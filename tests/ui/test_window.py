@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
+import pytest
+from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QAbstractButton, QDialog, QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 
-from app.client.supervisor import EngineView
 from app.core.control import ModelInfo
+from app.core.engine_view import EngineView
 from app.core.errors import BadModelFile, EngineDied, OutOfMemory
 from app.core.events import PromptProgress, TextDelta, ThinkingDelta
+from app.ui.chat_switcher import ChatSwitcher
+from app.ui.details_popover import Popover
 from app.ui.theme import Theme
 from app.ui.transcript.cells import CodeCell, NoticeCell, ProgressCell, ThinkingCell
+from app.ui.tune_dialog import TuneDialog
 from tests.fakes import FakeEngine, FakeEngineControl
 from tests.ui.conftest import Opened, in_qt_loop, until
 
 OpenWindow = Callable[..., Any]
+pytestmark = pytest.mark.qt_log_ignore("This plugin (does not )?support", extend=True)
 
 
 def texts(opened: Opened) -> list[str]:
@@ -301,3 +307,124 @@ def test_void_qt_calls_do_not_eat_references_to_none(qtbot: QtBot) -> None:
         label.setEnabled(number % 2 == 0)
         label.setFixedHeight(20 + number % 3)
     assert abs(sys.getrefcount(None) - before) < 200
+
+
+@in_qt_loop
+async def test_a_big_paste_becomes_a_file_and_travels_with_the_message(
+    open_window: OpenWindow,
+) -> None:
+    async with open_window() as opened:
+        composer = opened.window.chat_page.composer
+        data = QMimeData()
+        data.setText("x = 1\n" * 2_000)
+        composer.text.insertFromMimeData(data)
+        assert composer.current_text == ""
+        assert [part.name for part in composer.files.parts] == ["paste-1.txt"]
+        type_and_send(opened, "Explain this file.")
+        await until(lambda: idle(opened))
+        assert "x = 1" in opened.engine.requests[0].messages[-1].text
+
+
+@in_qt_loop
+async def test_files_are_attached_or_refused_with_a_sentence(
+    open_window: OpenWindow, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.py", tmp_path / "bad.bin"
+    good.write_text("print(1)\n")
+    bad.write_bytes(b"\x00\x01")
+    async with open_window() as opened:
+        composer = opened.window.chat_page.composer
+        composer.add_files([good, bad])
+        assert [part.name for part in composer.files.parts] == ["good.py"]
+        assert opened.window.toast.words == "“bad.bin” is not a text file."
+
+
+@in_qt_loop
+async def test_up_recalls_what_was_asked(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "The first question")
+        await until(lambda: idle(opened))
+        await until(lambda: opened.window.chats.branch)
+        box = opened.window.chat_page.composer.text
+        QTest.keyClick(box, Qt.Key.Key_Up)
+        assert box.toPlainText() == "The first question"
+        QTest.keyClick(box, Qt.Key.Key_Down)
+        assert box.toPlainText() == ""
+
+
+@in_qt_loop
+async def test_a_saved_prompt_is_completed_after_a_slash(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        await opened.storage.prompts.save("review", "Review this code:", "finds bugs")
+        composing = opened.window.composing
+        composing.reload_prompts()
+        await until(lambda: composing._prompts)
+        box = opened.window.chat_page.composer.text
+        QTest.keyClicks(box, "/re")
+        assert composing.completion.isVisible()
+        QTest.keyClick(box, Qt.Key.Key_Return)
+        assert box.toPlainText() == "Review this code:"
+        assert opened.window.chat_page.is_empty
+
+
+@in_qt_loop
+async def test_instructions_and_sampling_reach_the_engine(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        opened.window.chats.set_tuning("Answer in rhyme.", {"temperature": 0.2})
+        type_and_send(opened, "Hi")
+        await until(lambda: idle(opened))
+        request = opened.engine.requests[0]
+        assert request.messages[0].text == "Answer in rhyme."
+        assert request.sampling == {"temperature": 0.2}
+        opened.window.composing.tune()
+        dialog = opened.window.findChild(TuneDialog)
+        assert dialog.instructions.toPlainText() == "Answer in rhyme."
+        assert dialog.values() == {"temperature": 0.2}
+        dialog.reject()
+
+
+@in_qt_loop
+async def test_tokens_to_send_are_counted_while_typing(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        opened.window.chat_page.composer.set_text("some words to count")
+        tokens = opened.window.chat_page.composer.tokens
+        await until(lambda: tokens.text().startswith("sends "))
+
+
+@in_qt_loop
+async def test_the_switcher_lists_chats_and_goes_there(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "Where is it?")
+        await until(lambda: idle(opened))
+        opened.window.new_chat()
+        opened.window.actions_by_name["switch_chat"].trigger()
+        switcher = opened.window.findChild(ChatSwitcher)
+        await until(lambda: switcher.model.rowCount() == 1)
+        QTest.keyClick(switcher.field, Qt.Key.Key_Return)
+        await until(lambda: len(texts(opened)) == 2)
+
+
+@in_qt_loop
+async def test_dialogs_open_without_blocking(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        for name in ("keys", "about", "prompts", "tune"):
+            opened.window.actions_by_name[name].trigger()
+            await asyncio.sleep(0.02)
+            for dialog in opened.window.findChildren(QDialog):
+                dialog.reject()
+        opened.window.composing.show_context()
+        await asyncio.sleep(0.02)
+        for popover in opened.window.findChildren(Popover):
+            popover.close()
+
+
+@in_qt_loop
+async def test_icon_buttons_have_spoken_names(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "Hi")
+        await until(lambda: idle(opened))
+        for button in opened.window.findChildren(QAbstractButton):
+            if isinstance(button.parent(), QLineEdit):
+                continue  # Qt's own: the field is named, its clear button is not focusable
+            if not button.text() and button.isVisible():
+                assert button.accessibleName() or button.toolTip(), button.objectName()

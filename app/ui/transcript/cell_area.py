@@ -23,6 +23,7 @@ from app.ui.transcript.cells import Cell, CodeCell, CustomCell, SectionCell, sec
 from app.ui.transcript.column import Column, Measures, Slot, estimate_height
 from app.ui.transcript.finder import Finder
 from app.ui.transcript.look import FormulaMaker, Look, make_look
+from app.ui.transcript.prose_view import ProseView
 from app.ui.transcript.views import make_view
 
 MAX_LIVE = 60
@@ -68,6 +69,8 @@ class CellArea(QAbstractScrollArea):
         self._idle.timeout.connect(self._on_idle)
         self._setup_ui()
         theme.changed.connect(self._on_theme)
+        if formulas is not None:
+            formulas.drawn.connect(self._on_formula)
 
     def _setup_ui(self) -> None:
         make_slim(self)
@@ -450,6 +453,14 @@ class CellArea(QAbstractScrollArea):
         self._hold_place()
         slot.width = 0
         self._set_following(False)
+        self._sync()
+
+    def _on_formula(self, latex: str) -> None:
+        for slot in self._alive:
+            if isinstance(slot.view, ProseView) and slot.view.rewrite(latex):
+                slot.width = 0
+        if not self._following:
+            self._hold_place()
         self._sync()
 
     def _on_action(self, message_id: int, verb: str, about: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from PySide6.QtCore import SignalInstance
 from PySide6.QtGui import QFont, QImage
 
 from app.ui.icons import Icons
@@ -23,7 +24,10 @@ class Formula:
 
 
 class FormulaMaker(Protocol):
-    """Draws LaTeX; None when it cannot be read."""
+    """Draws LaTeX; None while it is not drawn, or when it cannot be read."""
+
+    @property
+    def drawn(self) -> SignalInstance: ...
 
     def formula(self, latex: str, look: Look, *, display: bool) -> Formula | None: ...
 

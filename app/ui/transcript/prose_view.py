@@ -50,6 +50,15 @@ class ProseView(CellView):
         if anchor != position:
             self._restore_selection(anchor, position)
 
+    def rewrite(self, latex: str) -> bool:
+        """Writes everything again if `latex` occurs here, because it is drawn now."""
+        if not any(latex in block.source for block in self._blocks):
+            return False
+        blocks = self._blocks
+        self._cut_to(0)
+        self._write(blocks)
+        return True
+
     def height_for(self, width: int) -> int:
         return self.browser.height_for(width)
 

@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QBrush,
     QFont,
+    QFontMetricsF,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
@@ -356,8 +357,10 @@ class DocumentWriter:
         image.setName(made.name)
         image.setWidth(made.width)
         image.setHeight(made.height)
-        image.setToolTip("")
-        image.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
+        image.setFont(self._look.text)
+        align = QTextCharFormat.VerticalAlignment
+        deep = display or made.depth > QFontMetricsF(self._look.text).descent() + 0.5
+        image.setVerticalAlignment(align.AlignMiddle if deep else align.AlignBaseline)
         self._cursor.insertImage(image)
 
     def _make_link(self, form: QTextCharFormat, address: str) -> None:
