@@ -121,9 +121,12 @@ class Context:
         self.clear(target)
         lib.llama_memory_seq_cp(self.memory, source, target, -1, -1)
 
+    def state_size(self, seq: int, flags: int = 0) -> int:
+        return int(lib.llama_state_seq_get_size_ext(self.handle, seq, flags))
+
     def read_state(self, seq: int, flags: int = 0) -> NDArray[np.uint8] | None:
         """A state blob, None when llama.cpp cannot give one."""
-        size = int(lib.llama_state_seq_get_size_ext(self.handle, seq, flags))
+        size = self.state_size(seq, flags)
         if size <= 0:
             return None
         blob: NDArray[np.uint8] = np.empty(size, np.uint8)

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.core.control import LoadSpec, MemoryUse, ModelInfo
 from app.core.errors import UnsupportedModel
 from app.engine.checkpoints import CheckpointStore
 from app.engine.context import Context
+from app.engine.disk_states import DiskStates, model_fingerprint
 from app.engine.embeddings import Embedder
 from app.engine.generation import GenerationHandle
 from app.engine.gguf_header import GgufHeader
@@ -27,6 +29,8 @@ from app.engine.loading import (
     plan_context,
     report_memory,
 )
+from app.engine.native import build_name
+from app.engine.saved_states import SavedStates
 from app.engine.scheduler import Scheduler
 from app.engine.sequences import Sequences
 from app.engine.types import GenerationRequest
@@ -35,11 +39,27 @@ from app.engine.vocabulary import Vocabulary
 _MIN_BUDGET, _MAX_BUDGET = 64 << 20, 1 << 30
 
 
+_CLOSING_SAVE_S = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCache:
+    """Where conversation states may be kept, and how many bytes in all."""
+
+    folder: Path
+    budget_bytes: int
+
+
 class EngineModel:
     """One loaded model. Close it exactly once; nothing of it works afterwards."""
 
     def __init__(
-        self, spec: LoadSpec, weights: LoadedWeights, plan: ContextPlan, max_queue: int
+        self,
+        spec: LoadSpec,
+        weights: LoadedWeights,
+        plan: ContextPlan,
+        max_queue: int,
+        cache: DiskCache | None = None,
     ) -> None:
         self.spec = spec
         self.weights = weights
@@ -50,17 +70,26 @@ class EngineModel:
         self.vocabulary = Vocabulary(weights.handle, self)
         self.chat_template = _template(weights.handle, None)
         self.tool_template = _template(weights.handle, b"tool_use")
-        self.checkpoints = CheckpointStore(spec.checkpoint_budget_bytes or default_budget())
+        budget = spec.checkpoint_budget_bytes or default_budget()
         remembers = lib.llama_model_is_hybrid(weights.handle) or lib.llama_model_is_recurrent(
             weights.handle
         )
         can_forget = not remembers
-        sequences = Sequences(self.context, self.checkpoints, can_forget=can_forget)
+        # Recurrent models share the budget between checkpoints and swapped-out conversations.
+        self.checkpoints = CheckpointStore(0 if can_forget else budget * 3 // 4)
+        self.saved = SavedStates(budget - self.checkpoints.budget_bytes)
+        self.sequences = Sequences(
+            self.context,
+            self.checkpoints,
+            can_forget=can_forget,
+            saved=self.saved,
+            disk=self._disk(cache) if cache and not plan.embedding else None,
+        )
         self.info = self._describe()
         self.scheduler = Scheduler(
             self.context,
             self.vocabulary,
-            sequences,
+            self.sequences,
             n_parallel=plan.n_parallel,
             n_threads=plan.n_threads,
             context_tokens=self.info.n_ctx,
@@ -78,6 +107,7 @@ class EngineModel:
         on_progress: Callable[[float], bool],
         max_queue: int = 64,
         plan: ContextPlan | None = None,
+        cache: DiskCache | None = None,
     ) -> EngineModel:
         """Blocks until the model answers; `plan` replaces the one made from the spec.
 
@@ -87,7 +117,7 @@ class EngineModel:
         started = time.perf_counter()
         weights = load_weights(spec, header, on_progress)
         try:
-            model = cls(spec, weights, plan or plan_context(spec, header), max_queue)
+            model = cls(spec, weights, plan or plan_context(spec, header), max_queue, cache)
         except BaseException:
             lib.llama_model_free(weights.handle)
             raise
@@ -97,6 +127,9 @@ class EngineModel:
     def close(self) -> None:
         """Frees in the only safe order: samplers (with the thread), context, model."""
         self.scheduler.close()
+        started = time.monotonic()
+        while time.monotonic() - started < _CLOSING_SAVE_S and self.sequences.save_to_disk():
+            pass
         self.context.close()
         lib.llama_model_free(self.weights.handle)
 
@@ -119,6 +152,16 @@ class EngineModel:
                 f"{self.spec.model_id} makes no embeddings.", "Load an embedding model."
             )
         return await asyncio.wrap_future(self.scheduler.call(lambda: embedder.embed(inputs)))
+
+    def _disk(self, cache: DiskCache) -> DiskStates:
+        parts = (
+            model_fingerprint(Path(self.spec.model_path)),
+            build_name(),
+            self.plan.kv_type,
+            str(self.plan.flash_attention),
+            "unified",
+        )
+        return DiskStates(cache.folder, "\n".join(parts), cache.budget_bytes)
 
     def _describe(self) -> ModelInfo:
         model, header = self.weights.handle, self.weights.header

@@ -37,6 +37,8 @@ _CHUNK_S = 0.5
 _CHUNK_BESIDE_WRITERS_S = 0.15
 # Waiting for another request that is reading the same prefix pays from this many tokens.
 _WORTH_WAITING = 16
+# Nobody has asked for this long: time to write conversations to disk.
+_IDLE_SAVE_S = 8.0
 
 
 class Scheduler:
@@ -68,6 +70,7 @@ class Scheduler:
         self._closing = False
         self._read_per_s = 0.0
         self._rounds = 0
+        self._unsaved = False
         self._governor = ThreadGovernor(n_threads)
         self.last_used = time.monotonic()
         self.totals = {
@@ -146,12 +149,17 @@ class Scheduler:
     def _main(self) -> None:
         while True:
             with self._condition:
+                idle = False
                 while not (self._closing or self._jobs or self._runs or len(self._queue)):
-                    self._condition.wait()
+                    if idle := not self._condition.wait(_IDLE_SAVE_S if self._unsaved else None):
+                        break
                 if self._closing:
                     break
             try:
-                self._round()
+                if idle:
+                    self._unsaved = self.sequences.save_to_disk() > 0
+                else:
+                    self._round()
             except Exception as error:  # noqa: BLE001 - the engine loop's edge: log, fail, go on
                 _log.exception("decode round failed")
                 self._fail_all(error)
@@ -176,6 +184,7 @@ class Scheduler:
                 self._decode([], reader)
         if writers or reader is not None:
             self.last_used = time.monotonic()
+            self._unsaved = self.sequences.disk is not None
 
     def _run_jobs(self) -> None:
         with self._condition:
@@ -247,8 +256,8 @@ class Scheduler:
                 self._queue.put_back(handle)
 
     def _place(self, run: Run) -> bool:
-        reuse = self.sequences.find(run.tokens)
-        sequence = self.sequences.acquire(reuse, run.request.priority)
+        self.sequences.checkpoints.tick()
+        sequence = self.sequences.acquire(run.tokens, run.request.priority)
         if sequence is None:
             return False
         run.place(sequence)

@@ -6,7 +6,6 @@ sampled token is listed only once it has been decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +13,16 @@ from numpy.typing import NDArray
 
 from app.engine.checkpoints import Checkpoint, CheckpointKind, CheckpointStore, Tokens
 from app.engine.context import PARTIAL_ONLY, Context
+from app.engine.disk_states import DiskState, DiskStates, SavedCheckpoint
+from app.engine.saved_states import MIN_TOKENS, SavedState, SavedStates
 
 # Losing fewer tokens than this is cheaper than keeping one more branch.
 _BRANCH_LOSS = 16
+# Tokens a restore must spare to be worth copying a state, or reading and hashing a file.
+_WORTH_RESTORING = 32
+_WORTH_OPENING = 128
+_MIN_DISK_TOKENS = 512
+_DISK_CHECKPOINTS = 3
 
 
 class TokenBuffer:
@@ -68,11 +74,13 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """Where a prompt can start: `n_tokens` of it are in `source` already (after `checkpoint`)."""
+    """Where a prompt can start: `n_tokens` of it are in `source` already (after `checkpoint`), or
+    in a state that was `saved` to memory or disk."""
 
     source: Sequence | None = None
     n_tokens: int = 0
     checkpoint: Checkpoint | None = None
+    saved: SavedState | DiskState | None = None
 
 
 def common_prefix(a: Tokens, b: Tokens) -> int:
@@ -94,13 +102,15 @@ class Sequences:
         checkpoints: CheckpointStore,
         *,
         can_forget: bool,
-        on_evict: Callable[[Sequence], None] | None = None,
+        saved: SavedStates | None = None,
+        disk: DiskStates | None = None,
     ) -> None:
         self._context = context
         self.checkpoints = checkpoints
         self.can_forget = can_forget
         self.all = [Sequence(i) for i in range(context.n_seq_max)]
-        self._on_evict = on_evict
+        self.saved = SavedStates(0) if saved is None else saved
+        self.disk = disk
         self._clock = 0
 
     def find(self, prompt: Tokens) -> Reuse:
@@ -112,20 +122,31 @@ class Sequences:
         marks = [] if self.can_forget else self.checkpoints.matching(prompt, limit)
         best = Reuse()
         for sequence in self.all:
-            found = self._reuse_of(sequence, prompt, limit, marks)
+            n, mark = self._usable(sequence.tokens.view(), prompt, limit, marks)
+            found = Reuse(sequence, n, mark)
             if self._better(found, best):
                 best = found
+        for saved in self.saved.all():
+            n, mark = self._usable(saved.tokens, prompt, limit, marks)
+            if n >= best.n_tokens + _WORTH_RESTORING:
+                best = Reuse(None, n, mark, saved)
+        for entry in self.disk.entries if self.disk else ():
+            common = common_prefix(entry.tokens, prompt)
+            n = min(common, limit) if self.can_forget else entry.usable(common, limit)
+            if n >= best.n_tokens + _WORTH_OPENING:
+                best = Reuse(None, n, None, entry)
         return best
 
-    def _reuse_of(
-        self, sequence: Sequence, prompt: Tokens, limit: int, marks: list[Checkpoint]
-    ) -> Reuse:
-        common = common_prefix(sequence.tokens.view(), prompt)
-        if self.can_forget or common == len(sequence.tokens) <= limit:
-            return Reuse(sequence, min(common, limit))
+    def _usable(
+        self, held: Tokens, prompt: Tokens, limit: int, marks: list[Checkpoint]
+    ) -> tuple[int, Checkpoint | None]:
+        """How many of the held tokens `prompt` can start from, and by which checkpoint."""
+        common = common_prefix(held, prompt)
+        if self.can_forget or common == len(held) <= limit:
+            return min(common, limit), None
         usable = min(common, limit)
         mark = next((item for item in marks if item.n_tokens <= usable), None)
-        return Reuse(sequence, mark.n_tokens, mark) if mark else Reuse()
+        return (mark.n_tokens, mark) if mark else (0, None)
 
     @staticmethod
     def _better(new: Reuse, old: Reuse) -> bool:
@@ -137,11 +158,20 @@ class Sequences:
             len(old.source.tokens),
         )
 
-    def acquire(self, reuse: Reuse, priority: int) -> Sequence | None:
-        """A sequence that holds exactly the reused tokens; None when every id is busy."""
+    def acquire(self, prompt: Tokens, priority: int) -> Sequence | None:
+        """A sequence that holds a start of `prompt` and nothing else; None: every id is busy."""
+        return self.acquire_as(self.find(prompt), prompt, priority)
+
+    def acquire_as(self, reuse: Reuse, prompt: Tokens, priority: int) -> Sequence | None:
+        """The same with the reuse already found."""
         self._clock += 1
         source = reuse.source
-        if source is None or reuse.n_tokens == 0:
+        if reuse.saved is not None:
+            target = self._free_id(None)
+            if target is not None:
+                self._empty(target)
+                self._restore(target, reuse.saved, prompt)
+        elif source is None or reuse.n_tokens == 0:
             target = self._free_id(None)
             if target is not None:
                 self._empty(target)
@@ -171,6 +201,33 @@ class Sequences:
             self._go_back(target, reuse)
         elif self._context.length(target.seq_id) != len(target.tokens):
             self._empty(target)
+
+    def _restore(self, target: Sequence, saved: SavedState | DiskState, prompt: Tokens) -> None:
+        """Loads a saved state and goes back to where the prompt leaves it; empty when it fails."""
+        tokens, blob = saved.tokens, None
+        if isinstance(saved, SavedState):
+            blob = saved.blob
+            self.saved.touch(saved)
+        elif self.disk is not None and (opened := self.disk.open(saved)) is not None:
+            tokens, blob = opened.tokens, opened.blob
+            for mark in opened.checkpoints:
+                if mark.n_tokens <= len(tokens):
+                    self.checkpoints.add(tokens[: mark.n_tokens], mark.blob, mark.kind)
+        if blob is None:
+            return
+        written = self._context.write_state(blob, target.seq_id)
+        if not written and self.make_room(keep=target):
+            self._context.clear(target.seq_id)
+            written = self._context.write_state(blob, target.seq_id)
+        if not written or self._context.length(target.seq_id) != len(tokens):
+            self._empty(target)
+            return
+        target.tokens.replace(tokens)
+        limit = len(prompt) - 1
+        marks = [] if self.can_forget else self.checkpoints.matching(prompt, limit)
+        n, found = self._usable(tokens, prompt, limit, marks)
+        if n < len(tokens):
+            self._go_back(target, Reuse(target, n, found))
 
     def _go_back(self, target: Sequence, reuse: Reuse) -> None:
         """Restore and trim in one place: a restore without the trim gives wrong logits silently.
@@ -215,9 +272,9 @@ class Sequences:
         """Empties a sequence whose memory can no longer be trusted."""
         self._empty(sequence)
 
-    def make_room(self) -> bool:
+    def make_room(self, keep: Sequence | None = None) -> bool:
         """Empties the idle sequence least worth keeping; False when there is none."""
-        idle = [item for item in self.all if not item.busy and len(item.tokens)]
+        idle = [i for i in self.all if not i.busy and len(i.tokens) and i is not keep]
         if not idle:
             return False
         self._evict(min(idle, key=self._worth))
@@ -250,9 +307,42 @@ class Sequences:
         return (not contained, item.priority < 2, item.used_at)
 
     def _evict(self, item: Sequence) -> None:
-        if self._on_evict is not None:
-            self._on_evict(item)
+        self._swap_out(item)
         self._empty(item)
+
+    def _swap_out(self, item: Sequence) -> None:
+        """Keeps what only this sequence holds, when it is worth its bytes."""
+        mine = item.tokens.view()
+        if item.priority >= 2 or len(mine) < MIN_TOKENS:
+            return
+        held = [o.tokens.view() for o in self.all if o is not item]
+        held += [saved.tokens for saved in self.saved.all()]
+        shared = max((common_prefix(other, mine) for other in held), default=0)
+        if len(mine) - shared < MIN_TOKENS // 2:
+            return
+        if self.saved.room_for(self._context.state_size(item.seq_id)):
+            blob = self._context.read_state(item.seq_id)
+            if blob is not None:
+                self.saved.add(mine, blob)
+
+    def save_to_disk(self, limit: int = 1) -> int:
+        """Writes up to `limit` idle conversations that no file holds yet; how many it wrote."""
+        if self.disk is None:
+            return 0
+        written = 0
+        for item in sorted(self.all, key=lambda item: -item.used_at):
+            tokens = item.tokens.view()
+            wanted = not item.busy and item.priority < 2 and len(tokens) >= _MIN_DISK_TOKENS
+            if not wanted or written >= limit or self.disk.holds(tokens):
+                continue
+            blob = self._context.read_state(item.seq_id)
+            if blob is None or self._context.length(item.seq_id) != len(tokens):
+                continue
+            marks = self.checkpoints.matching(tokens, len(tokens))
+            chosen = [m for m in marks if m.kind == "prefix"][:1] + marks[:_DISK_CHECKPOINTS]
+            kept = {m.n_tokens: SavedCheckpoint(m.n_tokens, m.kind, m.blob) for m in chosen}
+            written += self.disk.save(tokens, blob, list(kept.values()))
+        return written
 
     def _empty(self, item: Sequence) -> None:
         self._context.clear(item.seq_id)

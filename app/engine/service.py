@@ -20,7 +20,7 @@ from app.core.errors import (
     error_from_json,
 )
 from app.engine.gguf_header import GgufHeader, read_header
-from app.engine.loaded_model import EngineModel
+from app.engine.loaded_model import DiskCache, EngineModel
 from app.engine.loading import (
     LoadCancelled,
     available_bytes,
@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _IDLE_CHECK_S = 5.0
 # What a load needs beyond weights and caches: compute buffers and the rest of the machine.
 _MARGIN_BYTES = 256 << 20
+_DISK_CACHE_BYTES = 4 << 30
 
 
 class Service:
@@ -140,7 +141,14 @@ class Service:
             header = await asyncio.to_thread(read_header, Path(spec.model_path))
             await self._make_room(spec, header)
             task = asyncio.create_task(
-                asyncio.to_thread(EngineModel.open, spec, header, on_progress, self._boot.max_queue)
+                asyncio.to_thread(
+                    EngineModel.open,
+                    spec,
+                    header,
+                    on_progress,
+                    self._boot.max_queue,
+                    cache=self._disk_cache(),
+                )
             )
             last = -1.0
             while not task.done():
@@ -169,6 +177,12 @@ class Service:
         self._models[spec.model_id] = model
         self._catalogue.setdefault(spec.model_id, spec)
         yield LoadEvent(1.0, model.info)
+
+    def _disk_cache(self) -> DiskCache | None:
+        if not self._boot.prefix_cache_dir:
+            return None
+        folder = Path(self._boot.prefix_cache_dir)
+        return DiskCache(folder, self._boot.prefix_cache_bytes or _DISK_CACHE_BYTES)
 
     async def _make_room(self, spec: LoadSpec, header: GgufHeader) -> None:
         """Unloads idle models, least recently used first, until the new one should fit."""
@@ -212,6 +226,7 @@ class Service:
                 "context_tokens_held": float(held),
                 "checkpoints": float(len(model.checkpoints)),
                 "checkpoint_bytes": float(model.checkpoints.used_bytes),
+                "swapped_out_bytes": float(model.saved.used_bytes),
             }.items():
                 figures[name] = figures.get(name, 0.0) + value
         return figures

@@ -200,7 +200,8 @@ def test_a_checkpoint_is_not_loaded_where_its_attention_cells_are_gone(hybrid: F
         (mark, *_) = sequences.checkpoints.matching(np.asarray(tokens, np.int32), 79)
         victim = next(item for item in sequences.all if not item.busy)
         sequences.forget(victim)
-        sequences.acquire(Reuse(victim, mark.n_tokens, mark), 1)
+        prompt = np.asarray(tokens, np.int32)
+        sequences.acquire_as(Reuse(victim, mark.n_tokens, mark), prompt, 1)
         held = len(victim.tokens)
         sequences.release(victim)
         return held
