@@ -13,7 +13,6 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Tool as RemoteTool
 
+from app.agent.mcp_servers import McpServer
 from app.agent.types import (
     PermissionRequest,
     ToolContext,
@@ -32,7 +32,6 @@ from app.agent.types import (
     ToolOutcome,
     visible,
 )
-from app.core.errors import SettingError
 from app.core.ports import ToolSpec
 
 CONNECT_TIMEOUT_S = 20.0
@@ -41,50 +40,6 @@ _DESCRIPTION_CHARS = 400
 _SCHEMA_CHARS = 6_000
 _NAME_CHARS = 60
 _STRANGE = re.compile(r"[^A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class McpServer:
-    """One server as the user entered it: a command to start, or a URL."""
-
-    name: str
-    command: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    url: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_servers(file: Path) -> tuple[McpServer, ...]:
-    """The servers in Garret's own `mcp.json`, in the form other programs use (`mcpServers`).
-
-    Raises:
-        SettingError: the file is there but cannot be understood.
-    """
-    try:
-        data = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            "The list of MCP servers cannot be read.", f"Correct or remove {file}."
-        ) from error
-    entries = data.get("mcpServers") if isinstance(data, dict) else None
-    servers = []
-    for name, entry in sorted(entries.items()) if isinstance(entries, dict) else ():
-        if not isinstance(entry, dict) or entry.get("disabled"):
-            continue
-        servers.append(
-            McpServer(
-                str(name),
-                tuple(
-                    str(part) for part in (entry.get("command"), *_list(entry.get("args"))) if part
-                ),
-                _texts(entry.get("env")),
-                str(entry.get("url") or ""),
-                _texts(entry.get("headers")),
-            )
-        )
-    return tuple(servers)
 
 
 class McpTool:
@@ -285,7 +240,3 @@ def _short(arguments: Mapping[str, Any]) -> str:
 
 def _list(value: object) -> list[Any]:
     return list(value) if isinstance(value, list) else []
-
-
-def _texts(value: object) -> dict[str, str]:
-    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}

@@ -21,6 +21,8 @@ _OPENER = re.compile(r"<(?:tool_call|tools|function_call)>\s*(?=[{<\[])")
 _FUNCTION = re.compile(r"<function=([^>\s]{1,80})>")
 _PARAMETER = re.compile(r"<parameter=([^>\s]{1,80})>")
 _FENCE = re.compile(r"^```[\w-]*[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "action_input")
 _TRIGGERS = ("<tool_call>", "<function=", "<function_call>")
 
 
@@ -211,15 +213,18 @@ def _bare_json(text: str, by_name: Mapping[str, ToolSpec]) -> TextCalls:
 def _as_call(value: Any, by_name: Mapping[str, ToolSpec]) -> TextCall | None:
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
         value = value["function"]
-    if not isinstance(value, dict) or value.get("name") not in by_name:
+    if not isinstance(value, dict):
         return None
-    arguments = value.get("arguments", value.get("parameters", {}))
+    name = next((value[key] for key in _NAME_KEYS if value.get(key)), None)
+    if not isinstance(name, str) or name not in by_name:
+        return None
+    arguments: Any = next((value[key] for key in _ARGUMENT_KEYS if key in value), {})
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments, object_pairs_hook=first_wins)
         except ValueError:
             return None
-    return TextCall(value["name"], _dump(arguments)) if isinstance(arguments, dict) else None
+    return TextCall(name, _dump(arguments)) if isinstance(arguments, dict) else None
 
 
 def first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

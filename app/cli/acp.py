@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ from app.agent.hands import open_hands
 from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
 from app.agent.types import Mode
-from app.cli.agent import EngineChoice, add_engine_arguments, choose_engine
+from app.cli.agent import EngineChoice, add_engine_arguments, choose_engine, remote_tools
 from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
 
@@ -50,6 +51,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         async def open_agent(folder: Path, mode: Mode) -> Agent:
             hands = await asyncio.to_thread(open_hands, folder, mode, paths)
             stack.push_async_callback(hands.close)
+            await stack.enter_async_context(remote_tools(hands, paths, _complain))
             choice = await engines.get()
             return Agent(
                 choice.engine,
@@ -66,6 +68,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
         # The SDK asks only for the methods there are; its Protocol lists every optional one.
         await acp.run_agent(cast(acp.Agent, EditorAgent(open_agent, __version__)))
+
+
+def _complain(problem: str) -> None:
+    sys.stderr.write(f"MCP server {problem}\n")
 
 
 class _Engines:

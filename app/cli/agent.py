@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.agent.agent import Agent, resume
 from app.agent.events import RunEnded, RunStatus, Tier
 from app.agent.hands import ToolBox, open_hands
+from app.agent.mcp_servers import FILE_NAME, read_servers
 from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
 from app.agent.tiers import ModelTraits
@@ -112,7 +114,10 @@ async def _run(arguments: argparse.Namespace, json_output: JsonOutput | None) ->
     stop, begun = asyncio.Event(), asyncio.Event()
 
     async def start_and_work() -> int:
-        async with choose_engine(arguments, paths, settings) as choice:
+        async with (
+            remote_tools(hands, paths, _complain),
+            choose_engine(arguments, paths, settings) as choice,
+        ):
             agent = await _agent(arguments, paths, settings, hands, choice)
             begun.set()
             return EXIT_CODES[(await _work(agent, arguments.task, output, stop)).status]
@@ -238,6 +243,27 @@ async def _other(engine: OpenAIChatEngine, arguments: argparse.Namespace) -> Eng
     return EngineChoice(engine, ModelTraits(name or "default"), context, OTHER_ENGINE_RETRY_S)
 
 
+@contextlib.asynccontextmanager
+async def remote_tools(
+    hands: Hands, paths: Paths, complain: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """The tools of the user's MCP servers, for as long as the block lasts."""
+    servers = read_servers(paths.config / FILE_NAME)
+    if not servers:
+        yield
+        return
+    # Imported only where it is used: the SDK takes most of a second.
+    tools = importlib.import_module("app.agent.mcp").McpTools(servers)
+    try:
+        await tools.connect()
+        for problem in tools.problems:
+            complain(problem)
+        hands.add_tools(tools.tools)
+        yield
+    finally:
+        await tools.close()
+
+
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM stops the run in good order, a second one ends the process."""
@@ -258,6 +284,10 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
         for name in names:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(getattr(signal, name))
+
+
+def _complain(problem: str) -> None:
+    sys.stderr.write(f"MCP server {problem}\n")
 
 
 def _failed_line(message: str, status: RunStatus) -> dict[str, object]:

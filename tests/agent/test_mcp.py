@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.mcp import McpServer, McpTool, McpTools, read_servers
+from app.agent.mcp import McpTool, McpTools
+from app.agent.mcp_servers import McpServer, read_servers
 from app.agent.types import Mode, SandboxStatus, ToolContext, ToolError
 from app.core.errors import SettingError
 from tests.fake_hands import FakeJail

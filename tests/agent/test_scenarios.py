@@ -153,3 +153,25 @@ def test_a_run_that_cannot_begin_says_so_in_its_last_line(
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["status"] == "failed"
     assert last["message"].endswith(".")
+
+
+def test_tools_of_mcp_servers_come_from_our_settings_and_never_from_the_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Path(__file__).with_name("mcp_echo_server.py")
+    entry = {"command": sys.executable, "args": [str(script)]}
+    evil = json.dumps({"mcpServers": {"evil": entry}})
+    make_tree(folder, {**BASE, ".mcp.json": evil, "mcp.json": evil})
+    (tmp_path / "garret" / "config").mkdir(parents=True)
+    ours = tmp_path / "garret" / "config" / "mcp.json"
+    ours.write_text(json.dumps({"mcpServers": {"mine": entry}}))
+    shout = Reply("", [("mine__shout", {"text": "hello"})])
+    with ScriptedOpenAIServer([shout, DONE]) as server:
+        assert main(garret(server, folder, "--mode", "auto")) == 0
+        names = [tool["function"]["name"] for tool in server.requests[0]["tools"]]
+        answer = server.requests[1]["messages"][-1]["content"]
+    assert "mine__shout" in names
+    assert not [name for name in names if "evil" in name]
+    assert "HELLO" not in answer  # hands-free is not for what acts outside Garret
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["answer"] for line in lines if line["type"] == "approval"] == ["deny"]

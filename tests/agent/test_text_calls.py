@@ -65,6 +65,7 @@ def only(text: str) -> tuple[str, dict[str, object]]:
         'Here:\n```json\n{"name": "read_file", "arguments": {"file_path": "a.py"}}\n```',
         '{"name": "read_file", "parameters": {"file_path": "a.py"}}',
         '[{"name": "read_file", "arguments": {"file_path": "a.py"}}]',
+        '```\n{"tool": "read_file", "args": {"file_path": "a.py"}}\n```',
         '<function=read_file>{"file_path": "a.py"}</function>',
         '{"function": {"name": "read_file", "arguments": {"file_path": "a.py"}}}',
     ],
