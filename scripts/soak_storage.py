@@ -208,7 +208,8 @@ async def _compare(
     try:
         stored: dict[int, str] = {}
         drafts: dict[int, str] = {}
-        for chat in await storage.chats.list():
+        # Killed between trashing and restoring, a chat is in the trash: moved, not lost.
+        for chat in [*await storage.chats.list(), *await storage.chats.list("trash")]:
             drafts[chat.id] = chat.draft
             for message in await storage.messages.all(chat.id):
                 stored[message.id] = message.text
