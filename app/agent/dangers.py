@@ -78,6 +78,8 @@ _INSTALL = {
 _BACKGROUND = {"nohup", "setsid", "disown", "at", "batch", "crontab", "systemctl", "launchctl",
                "screen", "tmux", "daemonize", "pm2", "systemd-run"}  # fmt: skip
 _PRIVILEGE = {"sudo", "doas", "su", "pkexec", "runuser"}
+_TRANSPARENT = {"env", "sudo", "doas", "timeout", "nice", "nohup", "time", "setsid", "stdbuf",
+                "command", "exec", "xargs", "ionice", "watch", "builtin"}  # fmt: skip
 _FORBIDDEN = re.compile(
     r":\(\)\s*\{|\bmkfs(\.\w+)?\b|\bdd\b[^\n;|&]*\bof=/dev/(?!null\b)|>\s*/dev/(sd|nvme|vd|disk)"
     r"|\b(shutdown|reboot|poweroff|halt)\b\s*(-|now|$)"
@@ -122,7 +124,7 @@ def inspect(
         asks.append("It installs software.")
     if network and not installs:
         asks.append("It uses the network.")
-    if any(program_of(argv) in _PRIVILEGE for argv in parsed.parts):
+    if any(_PRIVILEGE.intersection(_leading(argv)) for argv in parsed.parts):
         asks.append("It asks for administrator rights.")
     if _starts_background(text, parsed):
         asks.append("It leaves something running in the background.")
@@ -136,12 +138,15 @@ def inspect(
     return Dangers("", tuple(dict.fromkeys(asks)), network or installs, touches_git)
 
 
+def _leading(argv: Argv) -> list[str]:
+    """The program and, behind `env` and the like, every word that could be the next one."""
+    return [argv[0], *argv[1:]] if program_of(argv) in _TRANSPARENT else [program_of(argv)]
+
+
 def _unwrapped(argv: Argv) -> Argv:
     """The command behind `env`, `sudo`, `timeout 5` and the like."""
-    wrappers = {"env", "sudo", "doas", "timeout", "nice", "nohup", "time", "setsid", "stdbuf",
-                "command", "exec", "xargs", "ionice", "watch", "builtin"}  # fmt: skip
     for _ in range(8):
-        if not argv or program_of(argv) not in wrappers:
+        if not argv or program_of(argv) not in _TRANSPARENT:
             break
         rest = list(argv[1:])
         while rest and (rest[0].startswith("-") or "=" in rest[0] or rest[0][:1].isdigit()):
