@@ -213,7 +213,9 @@ def _parallel(client: BenchClient, n_new: int) -> dict[str, float]:
     return figures
 
 
-def run(spec: LoadSpec, passes: int, n_new: int, say: Callable[[str], None]) -> dict[str, Any]:
+def run(
+    spec: LoadSpec, passes: int, n_new: int, n_words: int, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Everything, as one JSON-ready object. Raises: GarretError when the model does not load."""
     say(f"Loading {spec.model_id} …")
     engine = _Engine(spec)
@@ -221,7 +223,7 @@ def run(spec: LoadSpec, passes: int, n_new: int, say: Callable[[str], None]) -> 
         say("Decode and prefill, HTTP against the bare loop …")
         result = _ratios(engine, passes, n_new, 320)
         say("Warm turns …")
-        result["turns"] = _turns(engine.client, 600)
+        result["turns"] = _turns(engine.client, n_words)
         say("Parallel streams …")
         result["parallel_tok_s"] = _parallel(engine.client, max(16, n_new // 2))
     finally:
@@ -254,6 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", help="path to a GGUF; without it a LoadSpec line on stdin")
     parser.add_argument("--json", action="store_true", help="nothing but the JSON object")
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--system-words", type=int, default=600, help="of the warm-turn chat")
     parser.add_argument("--tokens", type=int, default=96, help="tokens written in each pass")
     args = parser.parse_args(argv)
     if args.model:
@@ -266,7 +269,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(line + "\n")
 
     try:
-        result = run(spec, max(1, args.passes), max(8, args.tokens), say)
+        result = run(spec, max(1, args.passes), max(8, args.tokens), max(1, args.system_words), say)
     except GarretError as error:
         sys.stderr.write(f"{error}\n")
         return 1
