@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,24 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_file(path: Path) -> None:
+    """Waits until a file's contents are on the disk."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@cache
+def boot_id() -> str:
+    """Names this start of the machine: what was written before another one may be incomplete."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
+
+
 def hash_file(path: Path, progress: Progress | None = None) -> str:
     """The SHA-256 of a file, in lower-case hex."""
     digest = hashlib.sha256()
@@ -71,13 +90,12 @@ def hash_file(path: Path, progress: Progress | None = None) -> str:
 
 
 def copy_file(source: Path, target: Path, progress: Progress | None = None) -> str:
-    """Copies to a new file, fsynced; returns the SHA-256 of what was written."""
+    """Copies to a new file; returns the SHA-256 of what was written."""
     digest = hashlib.sha256()
     with target.open("xb") as out:
         for chunk in _chunks(source, digest.update, progress):
             out.write(chunk)
         out.flush()
-        os.fsync(out.fileno())
     return digest.hexdigest()
 
 

@@ -55,6 +55,9 @@ class InstalledModel:
     installed_at: float = 0.0
     verified_at: float = 0.0
     used_at: float = 0.0
+    unsettled_boot: str = ""
+    """Since which start of the machine its bytes may still be in flight to the disk; '' when they
+    are known to be on it."""
 
     @property
     def path(self) -> Path:
@@ -87,7 +90,7 @@ class InstalledModel:
         files = tuple(
             replace(file, sha256=sha) for file, sha in zip(self.files, hashes, strict=True)
         )
-        return replace(self, files=files, verified_at=at)
+        return replace(self, files=files, verified_at=at, unsettled_boot="")
 
 
 def to_json(model: InstalledModel, root: Path) -> dict[str, Any]:
@@ -108,6 +111,7 @@ def to_json(model: InstalledModel, root: Path) -> dict[str, Any]:
         "installed_at": model.installed_at,
         "verified_at": model.verified_at,
         "used_at": model.used_at,
+        "unsettled_boot": model.unsettled_boot,
     }
 
 
@@ -128,6 +132,7 @@ def from_json(data: Any, root: Path, model_id: str) -> InstalledModel | None:
             installed_at=float(data.get("installed_at", 0)),
             verified_at=float(data.get("verified_at", 0)),
             used_at=float(data.get("used_at", 0)),
+            unsettled_boot=str(data.get("unsettled_boot", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -18,6 +18,7 @@ from app.library.disk import (
     copy_file,
     hash_file,
     read_json,
+    sync_file,
     sync_folder,
     write_json,
 )
@@ -60,6 +61,7 @@ def export_model(
                     f"{file.path.name} is damaged: its contents changed since it was installed.",
                     "Remove the model and download it again.",
                 )
+            sync_file(temp)  # it will be pulled out
             os.replace(temp, target / name)
         finally:
             temp.unlink(missing_ok=True)
@@ -152,6 +154,7 @@ def _copy_checked(source: Path, target: Path, progress: Progress | None) -> None
             raise VerificationFailed(
                 f"{source.name} did not arrive as it was sent.", "Check the new disk."
             )
+        sync_file(temp)  # the original is deleted afterwards
         shutil.copystat(source, temp)
         os.replace(temp, target)
         sync_folder(target.parent)

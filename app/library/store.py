@@ -30,11 +30,13 @@ from app.library import records
 from app.library.check_header import check_header
 from app.library.disk import (
     Progress,
+    boot_id,
     check_space,
     copy_file,
     hash_file,
     held,
     read_json,
+    sync_file,
     sync_folder,
     write_json,
 )
@@ -185,7 +187,7 @@ class Store:
                 os.replace(part, target / name)
                 placed.append(target / name)
             sync_folder(placed[0].parent)
-            return self._write(placed, facts, origin, hashes)
+            return self._write(placed, facts, origin, hashes, unsettled_boot=boot_id())
 
     def remove(self, model_id: str) -> int:
         """Moves a model to the trash and returns its size in bytes; a reference is only forgotten.
@@ -258,6 +260,22 @@ class Store:
                 )
         return self._update(model_id, lambda one: one.verified(time.time(), hashes))
 
+    def settle(self) -> None:
+        """Makes sure that new models are on the disk, not only on their way to it.
+
+        Installing does not wait for the disk. A model written since the machine started is flushed
+        now; one that a power cut may have caught is hashed again. Raises VerificationFailed.
+        """
+        for model in self.installed():
+            if not model.unsettled_boot or not model.is_present:
+                continue
+            if model.unsettled_boot != boot_id():
+                self.verify(model.model_id)
+                continue
+            for file in model.files:
+                sync_file(file.path)
+            self._update(model.model_id, lambda one: replace(one, unsettled_boot=""))
+
     def mark_used(self, model_id: str) -> None:
         """Remembers that a model was loaded now."""
         self._update(model_id, lambda one: replace(one, used_at=time.time()))
@@ -304,7 +322,12 @@ class Store:
             return self._write(files, facts, origin, hashes)
 
     def _write(
-        self, files: Sequence[Path], facts: ModelFacts, origin: Origin, hashes: Sequence[str]
+        self,
+        files: Sequence[Path],
+        facts: ModelFacts,
+        origin: Origin,
+        hashes: Sequence[str],
+        unsettled_boot: str = "",
     ) -> InstalledModel:
         now = time.time()
         model = InstalledModel(
@@ -317,6 +340,7 @@ class Store:
             origin=origin,
             installed_at=now,
             verified_at=now if all(hashes) else 0.0,
+            unsettled_boot=unsettled_boot,
         )
         self._save(model)
         return model

@@ -18,7 +18,7 @@ from app.core.errors import (
     UnsupportedModel,
     VerificationFailed,
 )
-from app.library.disk import OwnerLock
+from app.library.disk import OwnerLock, boot_id
 from app.library.store import Store
 from tests.library.ggufs import gguf_bytes, write_split, write_tiny
 
@@ -245,3 +245,23 @@ def test_no_room_is_said_before_a_byte_is_copied(
     with pytest.raises(LibraryError, match="disk space"):
         store.add_file(write_tiny(tmp_path / "a.gguf"))
     assert not list(store.partial.iterdir())
+
+
+def test_a_model_is_settled_once_its_bytes_are_on_the_disk(store: Store, tmp_path: Path) -> None:
+    model = store.add_file(write_tiny(tmp_path / "a.gguf"))
+    assert model.unsettled_boot == boot_id()
+    store.settle()
+    assert store.find(model.model_id).unsettled_boot == ""
+
+
+def test_after_a_power_cut_a_fresh_model_is_hashed_again(store: Store, tmp_path: Path) -> None:
+    model = store.add_file(write_tiny(tmp_path / "a.gguf"))
+    record = store.root / ".records" / f"{model.model_id}.json"
+    record.write_text(record.read_text().replace(boot_id(), "another start"))
+    body = model.path.read_bytes()
+    model.path.write_bytes(body[:-64] + b"\0" * 64)
+    with pytest.raises(VerificationFailed):
+        store.settle()
+    model.path.write_bytes(body)
+    store.settle()
+    assert store.find(model.model_id).unsettled_boot == ""

@@ -13,6 +13,7 @@ from typing import Any
 from app.library.download.part import SEGMENT_BYTES, PartFile
 
 _READ_BYTES = 1 << 20
+_KEPT_PIECES = 32
 
 
 class PrefixHasher:
@@ -23,11 +24,21 @@ class PrefixHasher:
 
     def __init__(self) -> None:
         self.position = 0
+        self._fresh: dict[int, memoryview] = {}
         self._sha = hashlib.sha256()
         self._at_segment = self._sha.copy()
         self._buffer = memoryview(bytearray(_READ_BYTES))
 
+    def offer(self, offset: int, data: memoryview) -> None:
+        """Bytes just written, within one segment, so that they need not be read back. A hasher
+        that has fallen behind forgets them and reads the file."""
+        if len(self._fresh) >= _KEPT_PIECES:
+            self._fresh.clear()
+        if offset >= self.position:
+            self._fresh[offset] = data
+
     def restart(self) -> None:
+        self._fresh.clear()
         self.position = 0
         self._sha = hashlib.sha256()
         self._at_segment = self._sha.copy()
@@ -45,13 +56,15 @@ class PrefixHasher:
         want = min(limit - self.position, _READ_BYTES)
         if want <= 0 or self.position >= part.size_bytes:
             return False
-        file.seek(self.position)
-        count = file.readinto(self._buffer[:want])
-        if not count:  # the data file was cut behind our back
+        piece = self._fresh.pop(self.position, None)
+        if piece is None or len(piece) > limit - self.position:
+            file.seek(self.position)
+            piece = self._buffer[: file.readinto(self._buffer[:want]) or 0]
+        if not piece:  # the data file was cut behind our back
             self._forget(part, segment)
             return True
-        self._sha.update(self._buffer[:count])
-        self.position += count
+        self._sha.update(piece)
+        self.position += len(piece)
         if self.position == min((segment + 1) * SEGMENT_BYTES, part.size_bytes):
             digest = self._sha.digest()
             seen = part.digest(segment)
@@ -63,6 +76,7 @@ class PrefixHasher:
         return True
 
     def _forget(self, part: PartFile, segment: int) -> None:
+        self._fresh.clear()
         part.forget(segment)
         part.set_digest(segment, bytes(32))  # once: if it differs again the final hash decides
         self._sha = self._at_segment.copy()

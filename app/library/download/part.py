@@ -140,15 +140,6 @@ class PartFile:
         at = self._digest_at(0)
         self._map[at:] = b"\0" * (len(self._map) - at)
 
-    def sync(self) -> None:
-        """Makes the data and then the map survive a power cut."""
-        handle = os.open(self.path, os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        self._map.flush()
-
     def close(self) -> None:
         with self._lock:
             if not self._map.closed:

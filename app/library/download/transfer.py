@@ -233,6 +233,7 @@ class Transfer:
                     span.held.add(segment)
                 room = segment * SEGMENT_BYTES + self.part.segment_size(segment) - position
                 count = file.write(view[:room])
+                self._hasher.offer(position, view[:count])
                 self.part.arrived(segment, count)
                 position += count
                 view = view[count:]
@@ -245,7 +246,6 @@ class Transfer:
         self._since_space_check += n_bytes
         if self._since_space_check >= self._limits.space_check_bytes:
             self._since_space_check = 0
-            self.part.sync()
             left = self.part.size_bytes - self.part.received_bytes
             if free_bytes(self.part.path.parent) < min(left, 64 << 20):
                 raise disk_error(OSError(errno.ENOSPC, ""), self.part.path, left)
@@ -273,10 +273,7 @@ class Transfer:
 
     def _verify(self) -> bool:
         self.phase = "verifying"
-        if self._hasher.hexdigest() == self.remote.sha256:
-            self.part.sync()
-            return True
-        return self._repair()
+        return self._hasher.hexdigest() == self.remote.sha256 or self._repair()
 
     def _repair(self) -> bool:
         """The bytes came wrong: fetch segments again, places of trouble first, until they fit."""
@@ -298,7 +295,6 @@ class Transfer:
             if self._stop.is_set():
                 return False
             if self._hasher.hexdigest() == self.remote.sha256:
-                self.part.sync()
                 return True
         raise VerificationFailed(
             f"{self.part.path.stem[:12]}… arrived damaged, and again on a second try.",

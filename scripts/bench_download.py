@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Downloads one file from loopback with Garret and with curl, in turns, and compares.
+
+Both fetch the same URL from the same server process; Garret's time includes hashing, its header
+check and placing the model. The last line is one JSON object.
+
+    python scripts/bench_download.py [--size-mb 2000] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from app.library.download.downloader import Downloader  # noqa: E402
+from app.library.hub import Hub  # noqa: E402
+from app.library.store import Store  # noqa: E402
+
+REPO, FILE = "bench/model", "big.gguf"
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def write_model(path: Path, size_bytes: int) -> None:
+    """A sound GGUF with one big tensor of noise."""
+    rows = size_bytes // 4096
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 2)
+    head += text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    head += text("llama.block_count") + struct.pack("<II", 4, 1)
+    head += text("blk.0.attn_k.weight") + struct.pack("<IQQIQ", 2, 1024, rows, 0, 0)
+    head += b"\0" * (-len(head) % 32)
+    noise = os.urandom(1 << 20)
+    with path.open("wb") as file:
+        file.write(head)
+        left = rows * 4096
+        while left:
+            left -= file.write(noise[: min(left, len(noise))])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def cpu_s() -> float:
+    use = resource.getrusage(resource.RUSAGE_SELF)
+    return use.ru_utime + use.ru_stime
+
+
+async def with_garret(endpoint: str, folder: Path) -> float:
+    downloader = Downloader(Store(folder), Hub(endpoint))
+    job = await asyncio.to_thread(downloader.add, REPO, FILE)
+    started = time.perf_counter()
+    last = None
+    async for progress in downloader.download(job.job_id):
+        last = progress
+    elapsed = time.perf_counter() - started
+    if last is None or last.phase != "installed":
+        raise SystemExit(f"the download ended as {last}")
+    return elapsed
+
+
+def with_curl(url: str, target: Path) -> tuple[float, float]:
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["curl", "-sSfL", "-o", str(target), url], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - started, used
+
+
+def main() -> int:
+    cli = argparse.ArgumentParser(description=__doc__)
+    cli.add_argument("--size-mb", type=int, default=2000)
+    cli.add_argument("--rounds", type=int, default=3)
+    cli.add_argument("--folder", type=Path, help="where to work; needs three times the size")
+    options = cli.parse_args()
+    if shutil.which("curl") is None:
+        print("bench_download: curl is not installed.", file=sys.stderr)
+        return 1
+    work = Path(tempfile.mkdtemp(prefix="garret-bench-", dir=options.folder))
+    server = None
+    try:
+        print(f"writing {options.size_mb} MB …", flush=True)
+        write_model(work / "source.gguf", options.size_mb * 1_000_000)
+        size = (work / "source.gguf").stat().st_size
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.hostile_hub", str(work / "source.gguf")],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert server.stdout is not None
+        endpoint = server.stdout.readline().strip()
+        url = f"{endpoint}/{REPO}/resolve/main/{FILE}"
+        garret, curl, garret_cpu, curl_cpu = [], [], [], []
+        for number in range(options.rounds):
+            before = cpu_s()
+            garret.append(asyncio.run(with_garret(endpoint, work / "models")))
+            garret_cpu.append(cpu_s() - before)
+            shutil.rmtree(work / "models")
+            os.sync()
+            elapsed, used = with_curl(url, work / "curl.bin")
+            curl.append(elapsed)
+            curl_cpu.append(used)
+            (work / "curl.bin").unlink()
+            os.sync()
+            print(
+                f"round {number + 1}: garret {size / garret[-1] / 1e6:.0f} MB/s "
+                f"({garret_cpu[-1]:.1f} s CPU), curl {size / curl[-1] / 1e6:.0f} MB/s "
+                f"({curl_cpu[-1]:.1f} s CPU)",
+                flush=True,
+            )
+        print(
+            json.dumps(
+                {
+                    "size_bytes": size,
+                    "garret_mb_s": round(size / statistics.median(garret) / 1e6, 1),
+                    "curl_mb_s": round(size / statistics.median(curl) / 1e6, 1),
+                    "ratio": round(statistics.median(curl) / statistics.median(garret), 3),
+                    "garret_cpu_s": round(statistics.median(garret_cpu), 2),
+                    "curl_cpu_s": round(statistics.median(curl_cpu), 2),
+                }
+            )
+        )
+        return 0
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
