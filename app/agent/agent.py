@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -30,6 +31,8 @@ from app.agent.whole_file import CallsTools, WholeFileLoop
 from app.core.errors import GarretError
 from app.core.messages import Message
 from app.core.ports import ChatEngine, RunHead, RunRecords, ToolSpec
+
+_log = logging.getLogger(__name__)
 
 
 class Agent:
@@ -131,6 +134,9 @@ class Agent:
             ended = Ended("stopped", "Stopped.")
         except GarretError as error:
             ended = Ended("failed", str(error))
+        except Exception:  # noqa: BLE001  # the owner of the run: a bug ends it, not the app
+            _log.exception("the agent run %s failed", self.run_id)
+            ended = Ended("failed", "Something went wrong inside Garret; the log says what.")
         await self._close_open_calls(run)
         await self._end(run, ended)
         run.emit(

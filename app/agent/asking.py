@@ -35,6 +35,7 @@ from app.core.ports import ChatEngine, TurnRequest
 
 Emit = Callable[[AgentEvent], None]
 
+CHARS_PER_TOKEN = 3.2  # code, measured low so that estimates err on the full side
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0
 MOST_DEATHS = 5  # an engine that dies on the same prompt again and again will not recover
@@ -203,7 +204,10 @@ class _Streaming:
     def _take_text(self, text: str) -> bool:
         self._answer.text += text
         self._show(text_calls.visible_length(self._answer.text, self._names))
-        if "\n" in text and self._enough(self._answer.text):
+        # Only where the engine has said what it read: its closing count will not be heard.
+        if "\n" in text and self._answer.prompt_tokens and self._enough(self._answer.text):
+            written = round(len(self._answer.text) / CHARS_PER_TOKEN)
+            self._answer.tokens = replace(self._answer.tokens, written=written)
             return True
         if len(self._answer.text) - self._checked >= _REPEAT_CHECK_CHARS:
             self._checked = len(self._answer.text)

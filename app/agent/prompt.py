@@ -54,6 +54,11 @@ def system_prompt(jail: Jail) -> str:
 
 def json_system_prompt(jail: Jail, specs: Sequence[ToolSpec]) -> str:
     """The system prompt with the tools written out, for templates that know none."""
+    return f"{prompt_text('agent')}\n\n{tools_text(specs)}{agents_notes(jail)}"
+
+
+def tools_text(specs: Sequence[ToolSpec]) -> str:
+    """The tools as text, with one call as an example made from its schema."""
     lines = [
         json.dumps(
             {"name": s.name, "description": s.description, "parameters": s.parameters},
@@ -63,10 +68,7 @@ def json_system_prompt(jail: Jail, specs: Sequence[ToolSpec]) -> str:
     ]
     example = next((spec for spec in specs if spec.name == "read_file"), specs[0])
     tools = prompt_text("agent_json").replace("{tools}", "\n".join(lines))
-    return (
-        f"{prompt_text('agent')}\n\n{tools.replace('{example}', json_form(example))}"
-        f"{agents_notes(jail)}"
-    )
+    return tools.replace("{example}", json_form(example))
 
 
 def whole_file_prompt(jail: Jail) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from app.agent import record
-from app.agent.asking import Asker, Emit, ModelAnswer
+from app.agent.asking import CHARS_PER_TOKEN, Asker, Emit, ModelAnswer
 from app.agent.events import (
     Approval,
     CallFinished,
@@ -44,7 +44,6 @@ T = TypeVar("T")
 
 LARGEST_RESULT_CHARS = 10_000
 SMALLEST_RESULT_CHARS = 1_000
-CHARS_PER_TOKEN = 3.2  # code, measured low so that estimates err on the full side
 _TOOL_STOP_S = 5.0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from app.agent import corrections, text_calls
 from app.agent.events import Tier
+from app.agent.prompt import tools_text
 from app.core.errors import GarretError
 from app.core.events import TextDelta, ToolCallReady
 from app.core.messages import Message, ToolCallPart
@@ -94,30 +95,36 @@ _PROBES = (
 )
 
 
-async def probe(engine: ChatEngine, model: str) -> Tier:
+async def probe(engine: ChatEngine, model: str, tier: Tier = Tier.NATIVE) -> Tier:
     """Three small tool calls that nothing carries out, and the tier that suits the answers.
+
+    Args:
+        tier: the way to try: `NATIVE` gives the engine the tools, `JSON` writes them out.
 
     Raises:
         GarretError: the engine is not there; refusing tools is an answer, not an error.
     """
     right = 0
     for task, name, arguments in _PROBES:
+        messages = [Message.of("user", task)]
+        if tier is Tier.JSON:
+            messages.insert(0, Message.of("system", tools_text(_PROBE_TOOLS)))
         request = TurnRequest(
             model=model,
-            messages=(Message.of("user", task),),
-            tools=_PROBE_TOOLS,
+            messages=messages,
+            tools=_PROBE_TOOLS if tier is Tier.NATIVE else (),
             sampling={"temperature": 0.0},
             max_tokens=200,
         )
         try:
             calls = await _calls(engine, request)
         except GarretError as error:
-            if is_tools_refusal(error):
-                return Tier.JSON
+            if tier is Tier.NATIVE and is_tools_refusal(error):
+                return await probe(engine, model, Tier.JSON)
             raise
         right += any(_is_right(call, name, arguments) for call in calls[:1])
     if right == len(_PROBES):
-        return Tier.NATIVE
+        return tier
     return Tier.JSON if right else Tier.WHOLE_FILE
 
 

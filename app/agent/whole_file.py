@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from app.agent import text_calls
-from app.agent.asking import ModelAnswer
+from app.agent.asking import CHARS_PER_TOKEN, ModelAnswer
 from app.agent.events import Correction, TestsRun
 from app.agent.project_files import (
     ProjectFile,
@@ -21,7 +21,7 @@ from app.agent.project_files import (
     select_files,
     test_command,
 )
-from app.agent.run import CHARS_PER_TOKEN, Ended, Run, Stopped
+from app.agent.run import Ended, Run, Stopped
 from app.agent.types import Mode, ToolOutcome
 from app.agent.whole_file_answer import FileAnswer, blocks, read_answer
 from app.agent.whole_file_merge import keep_what_is_missing

@@ -19,7 +19,7 @@ from app.agent.hands import ToolBox, open_hands
 from app.agent.mcp_servers import FILE_NAME, read_servers
 from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
-from app.agent.tiers import ModelTraits
+from app.agent.tiers import ModelTraits, choose_tier, probe
 from app.agent.types import Hands, Mode
 from app.cli.agent_output import JsonOutput, Output, PlainOutput
 from app.cli.local_engine import EngineOptions, LoadLine, choose_spec, local_engine, models_folder
@@ -43,6 +43,7 @@ class EngineChoice:
     traits: ModelTraits
     context_tokens: int | None
     retry_for_s: float
+    is_own: bool = False
 
 
 def parser() -> argparse.ArgumentParser:
@@ -168,9 +169,14 @@ async def _agent(
         for name in ("temperature", "seed")
         if (value := getattr(arguments, name)) is not None
     }
+    tier = None if arguments.tier == "auto" else Tier(arguments.tier)
+    if tier is None and choice.is_own and choose_tier(choice.traits).tier is Tier.JSON:
+        # The template says nothing about tools, so the model is tried; only ours, because
+        # another engine's user may count its requests.
+        tier = await probe(choice.engine, choice.traits.name, Tier.JSON)
     options = AgentOptions(
         model=choice.traits.name,
-        tier=None if arguments.tier == "auto" else Tier(arguments.tier),
+        tier=tier,
         max_steps=arguments.max_steps or int(settings.number("agent.max_steps")),
         max_test_rounds=arguments.rounds,
         test_command=arguments.test,
@@ -230,7 +236,7 @@ async def choose_engine(
             traits = ModelTraits(model.model_id, model.n_params, model.tool_format)
         engine = SupervisedChatEngine(supervisor)
         context = await engine.context_tokens(traits.name)
-        yield EngineChoice(engine, traits, context, OWN_ENGINE_RETRY_S)
+        yield EngineChoice(engine, traits, context, OWN_ENGINE_RETRY_S, is_own=True)
 
 
 async def _other(engine: OpenAIChatEngine, arguments: argparse.Namespace) -> EngineChoice:

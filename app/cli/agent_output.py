@@ -60,7 +60,7 @@ class PlainOutput:
         if isinstance(event, events.Approval):
             await self._approve(event)
         elif isinstance(event, events.Question):
-            answer = self._interactive and await _yes(f"{event.text} [y/N] ")
+            answer = self._interactive and await _yes(f"{event.text} [y/N] ", event.answer)
             event.resolve(answer)
         elif (line := _plain(event)) is not None:
             self._line(line)
@@ -80,7 +80,7 @@ class PlainOutput:
             refuse(event)
             self._line("  No terminal to ask in: denied.")
             return
-        allowed = await _yes("  Allow this? [y/N] ")
+        allowed = await _yes("  Allow this? [y/N] ", event.answer)
         event.resolve(Answer("allow_once" if allowed else "deny"))
 
     def _line(self, text: str) -> None:
@@ -91,11 +91,30 @@ class PlainOutput:
         sys.stdout.flush()
 
 
-async def _yes(prompt: str) -> bool:
+async def _yes(prompt: str, over: asyncio.Future[Any]) -> bool:
+    """What the person types; no as soon as nobody waits for the answer any more (`over`)."""
     sys.stdout.write(prompt)
     sys.stdout.flush()
-    answer = await asyncio.to_thread(sys.stdin.readline)
-    return answer.strip().lower() in ("y", "yes")
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        if not typed.done():
+            typed.set_result(sys.stdin.readline())
+
+    try:
+        loop.add_reader(sys.stdin.fileno(), read)
+    except NotImplementedError:  # Windows
+        return _is_yes(await asyncio.to_thread(sys.stdin.readline))
+    try:
+        await asyncio.wait({typed, over}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return typed.done() and _is_yes(typed.result())
+
+
+def _is_yes(line: str) -> bool:
+    return line.strip().lower() in ("y", "yes")
 
 
 def _plain(event: events.AgentEvent) -> str | None:

@@ -458,3 +458,17 @@ def test_a_runaway_of_calls_is_cut_at_eight(hands: FakeHands) -> None:
     many = calls(*[("read_file", {"file_path": f"{n}"}) for n in range(50)])
     work(Agent(FakeEngine(many, DONE), hands, OPTIONS))
     assert len(hands.log) == 8
+
+
+def test_a_bug_ends_the_run_and_not_the_app(
+    hands: FakeHands, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(command: str) -> ToolOutcome:
+        raise RuntimeError("a bug")
+
+    hands = FakeHands(hands.jail.root, command=broken)
+    agent = Agent(FakeEngine(call("run_shell_command", {"command": "x"})), hands, OPTIONS)
+    end = ended(work(agent))
+    assert (end.status, "log" in end.message) == ("failed", True)
+    assert "a bug" in caplog.text
+    assert_whole(agent)

@@ -92,7 +92,8 @@ GOOD = [
         (GOOD, Tier.NATIVE),
         ([GOOD[0], text("Here: x = 1"), GOOD[2]], Tier.JSON),
         ([text("I cannot.")], Tier.WHOLE_FILE),
-        ([[EngineRefused("this model does not support tools")]], Tier.JSON),
+        ([[EngineRefused("this model does not support tools")], *GOOD], Tier.JSON),
+        ([[EngineRefused("no tools: not supported")], text("What?")], Tier.WHOLE_FILE),
     ],
 )
 def test_the_probe_judges_three_calls(scripts: list[Script], tier: Tier) -> None:

@@ -12,7 +12,7 @@ from app.agent.agent import Agent
 from app.agent.events import Tier
 from app.agent.run import AgentOptions
 from app.agent.types import Mode, ToolOutcome
-from app.core.events import TextDelta
+from app.core.events import PromptProgress, TextDelta
 from app.core.messages import Message
 from tests.agent.test_loop import DONE, Script, call, ended, text, work
 from tests.fake_hands import FakeHands
@@ -59,12 +59,18 @@ def test_a_right_answer_is_written_tested_and_done(tmp_path: Path) -> None:
 
 
 def test_talk_after_the_file_is_not_waited_for(tmp_path: Path) -> None:
-    talk: Script = [TextDelta(f"solution.py\n```python\n{RIGHT}```\n"), 30.0, TextDelta("So …")]
+    talk: Script = [
+        PromptProgress(50, 20, 50, 0.1),
+        TextDelta(f"solution.py\n```python\n{RIGHT}```\n"),
+        30.0,
+        TextDelta("So …"),
+    ]
     engine = FakeEngine(talk)
     end = ended(work(Agent(engine, Project(tmp_path), OPTIONS), "Complete solution.py."))
     assert end.status == "done"
     assert end.seconds < 10
     assert engine.closed == 1
+    assert (end.tokens.evaluated, end.tokens.reused) == (30, 20)
 
 
 def test_a_failing_test_is_fed_back_at_the_end_of_the_prompt(tmp_path: Path) -> None:
