@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "packaging")]
+sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 
-from bootstrap import interpreter  # noqa: E402 - found through the line above
+from scripts.bootstrap import interpreter  # noqa: E402 - found through the line above
 
 
 def main() -> int:
@@ -24,8 +24,9 @@ def main() -> int:
     parser.add_argument("--no-packages", action="store_true", help="stop after the bundle")
     parser.add_argument("--no-self-test", action="store_true", help="do not start the result")
     options = parser.parse_args()
-    from bootstrap.console import SetupFailed, say
     from make_bundle import build
+
+    from scripts.bootstrap.console import SetupFailed, say
 
     try:
         build(options)

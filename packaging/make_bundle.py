@@ -13,17 +13,18 @@ import tempfile
 from pathlib import Path
 from platform import machine
 
-from bootstrap import commands
-from bootstrap.accelerator import Accelerator
-from bootstrap.console import SetupFailed, Step, say
-from bootstrap.engine_wheel import VERIFY, EngineWheel, WheelCache
-from bootstrap.environment import Environment
-from bootstrap.stamp import Stamp, key_of
-from bootstrap.steps import LOCKS, cache_folder
-from bootstrap.system_packages import need_qt_libraries
 from bundle_contents import missing_libraries
 from linux_packages import make_archive, make_deb
 from wheel_flags import RECIPES, recipe_for, wrong_features
+
+from scripts.bootstrap import commands
+from scripts.bootstrap.accelerator import Accelerator
+from scripts.bootstrap.console import SetupFailed, Step, say
+from scripts.bootstrap.engine_wheel import VERIFY, EngineWheel, WheelCache
+from scripts.bootstrap.environment import Environment
+from scripts.bootstrap.stamp import Stamp, key_of
+from scripts.bootstrap.steps import LOCKS, cache_folder
+from scripts.bootstrap.system_packages import need_qt_libraries
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"

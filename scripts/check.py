@@ -14,15 +14,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bootstrap import interpreter
+# The checkout, not this folder, is where modules are found from here on.
+if not __package__:
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from scripts.bootstrap import interpreter  # noqa: E402
 
 MAX_LINES = 500
 
 
 def main() -> int:
     interpreter.ensure_modern()
-    from bootstrap.steps import ROOT, venv_python
-    from run import set_up
+    from scripts.bootstrap.steps import ROOT, venv_python
+    from scripts.run import set_up
 
     arguments = sys.argv[1:]
     if arguments[:1] in (["-h"], ["--help"]):

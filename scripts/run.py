@@ -7,9 +7,14 @@ one goes straight to the window. Arguments after `--` go to `garret`, for exampl
 
 from __future__ import annotations
 
+import os
 import sys
 
-from bootstrap import interpreter
+# The checkout, not this folder, is where modules are found from here on.
+if not __package__:
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from scripts.bootstrap import interpreter  # noqa: E402
 
 HEADLESS = ("serve", "chat", "agent", "models", "doctor", "bench", "acp")
 
@@ -33,19 +38,19 @@ def main() -> int:
     code = set_up(with_window=not arguments or arguments[0] not in HEADLESS)
     if code:
         return code
-    from bootstrap.steps import start
+    from scripts.bootstrap.steps import start
 
     return start("app", arguments)
 
 
 def set_up(*, with_window: bool, for_tests: bool = False) -> int:
     """0 when everything is there; otherwise one sentence on stderr and an exit code."""
-    from bootstrap.steps import SetUp
+    from scripts.bootstrap.steps import SetUp
 
     steps = SetUp(for_tests=for_tests, with_window=with_window)
     if steps.is_complete():
         return 0
-    from bootstrap.console import SetupFailed, say
+    from scripts.bootstrap.console import SetupFailed, say
 
     say("Setting up Garret. What is done stays done: you can stop and go on later.")
     try:

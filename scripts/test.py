@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from bootstrap import interpreter
+# The checkout, not this folder, is where modules are found from here on.
+if not __package__:
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from scripts.bootstrap import interpreter  # noqa: E402
 
 
 def main() -> int:
     interpreter.ensure_modern()
-    from bootstrap.steps import ROOT, installed_starter, start
-    from run import set_up
+    from scripts.bootstrap.steps import ROOT, installed_starter, start
+    from scripts.run import set_up
 
     code = set_up(with_window=True, for_tests=True)
     if code:

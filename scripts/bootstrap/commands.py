@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bootstrap.console import SetupFailed
+from scripts.bootstrap.console import SetupFailed
 
 LineWatcher = Callable[[str], None]
 

@@ -10,11 +10,11 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import accelerator, commands, wheel_index
-from bootstrap.accelerator import Accelerator
-from bootstrap.console import SetupFailed, Step, clock, say
-from bootstrap.environment import ENGINE_PACKAGE, Environment, package_block, pinned_version
-from bootstrap.system_packages import need_compiler
+from scripts.bootstrap import accelerator, commands, wheel_index
+from scripts.bootstrap.accelerator import Accelerator
+from scripts.bootstrap.console import SetupFailed, Step, clock, say
+from scripts.bootstrap.environment import ENGINE_PACKAGE, Environment, package_block, pinned_version
+from scripts.bootstrap.system_packages import need_compiler
 
 VERIFY = (
     "import llama_cpp as l; l.llama_backend_init(); print(l.llama_print_system_info().decode())"

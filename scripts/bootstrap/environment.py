@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bootstrap import commands, interpreter
-from bootstrap.console import SetupFailed, Step
+from scripts.bootstrap import commands, interpreter
+from scripts.bootstrap.console import SetupFailed, Step
 
 ENGINE_PACKAGE = "llama-cpp-python"
 

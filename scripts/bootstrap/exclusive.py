@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from bootstrap.console import Step
+from scripts.bootstrap.console import Step
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bootstrap.stamp import Stamp, key_of
+from scripts.bootstrap.stamp import Stamp, key_of
 
 if TYPE_CHECKING:
     from app.core.paths import Paths
-    from bootstrap.environment import Environment
+    from scripts.bootstrap.environment import Environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOCKS = ROOT / "scripts" / "locks"
@@ -82,7 +82,7 @@ class SetUp:
         Raises:
             SetupFailed: with a sentence and a remedy.
         """
-        from bootstrap.exclusive import only_one
+        from scripts.bootstrap.exclusive import only_one
 
         name = hashlib.sha256(str(ROOT).encode()).hexdigest()[:16]
         with only_one(cache_folder() / "locks" / f"{name}.lock"):
@@ -101,9 +101,9 @@ class SetUp:
         return log
 
     def _run_steps(self) -> None:
-        from bootstrap.engine_wheel import EngineWheel, WheelCache
-        from bootstrap.environment import Environment
-        from bootstrap.system_packages import need_qt_libraries
+        from scripts.bootstrap.engine_wheel import EngineWheel, WheelCache
+        from scripts.bootstrap.environment import Environment
+        from scripts.bootstrap.system_packages import need_qt_libraries
 
         environment = Environment(ROOT)
         if not self._stamp.has("environment", str(ROOT)) or not environment.runs():
@@ -128,8 +128,8 @@ class SetUp:
             self._stamp.add("window", FORMAT)
 
     def _add_starter(self, environment: Environment) -> None:
-        from bootstrap import commands
-        from bootstrap.console import SetupFailed, Step
+        from scripts.bootstrap import commands
+        from scripts.bootstrap.console import SetupFailed, Step
 
         into = cache_folder() / "starter-download"
         with Step("Getting the starter model (93 MB)") as step:
@@ -158,7 +158,7 @@ class SetUp:
         return key_of([LOCKS / "test.lock"], FORMAT)
 
     def _engine_key(self) -> str:
-        from bootstrap.accelerator import processor_key
+        from scripts.bootstrap.accelerator import processor_key
 
         lock = APP_LOCK.read_text(encoding="utf-8")
         start = lock.find("\nllama-cpp-python==")

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap import commands
-from bootstrap.console import SetupFailed, Step
-from bootstrap.qt_libraries import QT_LIBRARIES
+from scripts.bootstrap import commands
+from scripts.bootstrap.console import SetupFailed, Step
+from scripts.bootstrap.qt_libraries import QT_LIBRARIES
 
 FONTS = ("fonts-dejavu-core", "dejavu-sans-fonts", "ttf-dejavu", "dejavu-fonts")
 COMPILER = ("build-essential", "gcc-c++ make", "base-devel", "gcc-c++ make")

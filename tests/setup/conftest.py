@@ -1,4 +1,4 @@
-"""The set-up and packaging scripts import one another from their folders; those go last."""
+"""The packaging scripts import one another from their folders; those go last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-for _folder in ("scripts", "packaging", "packaging/macos"):
+for _folder in ("packaging", "packaging/macos"):
     if str(_ROOT / _folder) not in sys.path:
         sys.path.append(str(_ROOT / _folder))

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from bootstrap import accelerator
+
+from scripts.bootstrap import accelerator
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="fake tools are shell scripts")
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import check
 import pytest
+
+from scripts import check
 
 
 def test_a_module_over_the_cap_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

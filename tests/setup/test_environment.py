@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from bootstrap import commands
-from bootstrap.console import SetupFailed
-from bootstrap.engine_wheel import WheelCache, link_copies
-from bootstrap.environment import pinned_version, without_package
-from bootstrap.stamp import Stamp, key_of
+
+from scripts.bootstrap import commands
+from scripts.bootstrap.console import SetupFailed
+from scripts.bootstrap.engine_wheel import WheelCache, link_copies
+from scripts.bootstrap.environment import pinned_version, without_package
+from scripts.bootstrap.stamp import Stamp, key_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = [ROOT / "requirements.lock", *sorted((ROOT / "scripts" / "locks").glob("*.lock"))]

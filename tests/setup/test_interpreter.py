@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bootstrap import interpreter
+
+from scripts.bootstrap import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 posix_only = pytest.mark.skipif(os.name != "posix", reason="fake interpreters are shell scripts")

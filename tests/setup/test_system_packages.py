@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from bootstrap import system_packages
-from bootstrap.console import SetupFailed
-from bootstrap.qt_libraries import QT_LIBRARIES
+
+from scripts.bootstrap import system_packages
+from scripts.bootstrap.console import SetupFailed
+from scripts.bootstrap.qt_libraries import QT_LIBRARIES
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="about Linux packages")
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from bootstrap import wheel_index
 
+from scripts.bootstrap import wheel_index
 from tests.setup.wheel_server import WheelServer
 
 LINUX = (r"(?:many)?linux\w*_x86_64",)
