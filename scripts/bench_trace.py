@@ -269,7 +269,7 @@ def main(argv: list[str]) -> int:
         models = list(args.model)
         if args.hybrid or not models:
             sys.path.insert(0, str(ROOT))
-            from make_synthetic_model import write_model
+            from scripts.make_synthetic_model import write_model
 
             models.append(write_model(Path(folder) / "synthetic-qwen3next.gguf"))
         rows = [compare(model, n, args) for model in models for n in args.clients]

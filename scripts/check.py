@@ -18,7 +18,7 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from scripts.bootstrap import interpreter  # noqa: E402
+from scripts.bootstrap import interpreter
 
 MAX_LINES = 500
 

@@ -14,7 +14,7 @@ import sys
 if not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from scripts.bootstrap import interpreter  # noqa: E402
+from scripts.bootstrap import interpreter
 
 HEADLESS = ("serve", "chat", "agent", "models", "doctor", "bench", "acp")
 
