@@ -7,11 +7,22 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
+from app.core.errors import GarretError
 from app.core.messages import AttachmentPart, Message, TextPart
 from app.core.ports import ChatEngine, TurnRequest
+from app.session.context import (
+    ContextUse,
+    RereadCost,
+    TokenCounter,
+    WhenFull,
+    measure_use,
+    reading_speed,
+    shared_messages,
+)
 from app.session.events import AnswerStarted, MessageStored, SessionEvent
-from app.session.history import prompt_messages
+from app.session.history import branch_prompt
 from app.session.recorder import CHECKPOINT_S, AnswerRecorder
+from app.session.room import RoomMaker, RoomPlan, plan_room
 from app.storage.storage import Storage
 from app.storage.values import AnswerDetails, StoredMessage
 
@@ -53,18 +64,36 @@ class ChatSession:
         """The visible branch, oldest first."""
         return await self._storage.messages.branch(self.chat_id)
 
-    async def send(self, text: str, attachments: Sequence[AttachmentPart] = ()) -> SessionEvents:
+    async def send(
+        self,
+        text: str,
+        attachments: Sequence[AttachmentPart] = (),
+        *,
+        when_full: WhenFull = "stop",
+        queued_id: int | None = None,
+    ) -> SessionEvents:
         """Adds a message at the end of the visible branch and answers it.
 
-        Yields MessageStored, AnswerStarted, AnswerProgress…, AnswerEnded.
+        Yields MessageStored, (MakingRoom…, RoomMade,) AnswerStarted, AnswerProgress…,
+        AnswerEnded. `queued_id` is the queued message this was until now.
+
+        Raises: ContextFull before anything is stored, when there is no room and `when_full` is
+        "stop", or when the message alone is too long. Nothing is ever cut silently.
         """
         chat = await self._storage.chats.get(self.chat_id)
-        async with aclosing(self._ask(chat.active_leaf, text, attachments)) as events:
+        question = Message("user", (*attachments, TextPart(text)))
+        asking = self._ask(chat.active_leaf, question, when_full, queued_id)
+        async with aclosing(asking) as events:
             async for event in events:
                 yield event
 
     async def edit(
-        self, message_id: int, text: str, attachments: Sequence[AttachmentPart] | None = None
+        self,
+        message_id: int,
+        text: str,
+        attachments: Sequence[AttachmentPart] | None = None,
+        *,
+        when_full: WhenFull = "stop",
     ) -> SessionEvents:
         """Asks a question of the user's anew, as a sibling; its files stay unless given."""
         old = await self._storage.messages.get(message_id)
@@ -72,7 +101,8 @@ class ChatSession:
             raise ValueError("only the user's own messages are asked anew")
         kept = [part for part in old.parts if isinstance(part, AttachmentPart)]
         files = kept if attachments is None else attachments
-        async with aclosing(self._ask(old.parent_id, text, files)) as events:
+        question = Message("user", (*files, TextPart(text)))
+        async with aclosing(self._ask(old.parent_id, question, when_full)) as events:
             async for event in events:
                 yield event
 
@@ -111,22 +141,64 @@ class ChatSession:
             raise RuntimeError("this chat is already being answered")
         self._is_busy = True
 
+    async def context_use(
+        self, text: str = "", attachments: Sequence[AttachmentPart] = ()
+    ) -> ContextUse:
+        """What fills the context, were this sent now."""
+        chat = await self._storage.chats.get(self.chat_id)
+        question = Message("user", (*attachments, TextPart(text))) if text or attachments else None
+        counter = TokenCounter(self.engine, chat.model or self.default_model)
+        return await measure_use(counter, chat.system_prompt, await self.branch(), question)
+
+    async def reread_cost(
+        self, *, show: int | None = None, system_prompt: str | None = None, model: str | None = None
+    ) -> RereadCost:
+        """What the next answer must read again after an action that breaks prompt reuse:
+        switching to the branch through message `show`, or a new system prompt or model."""
+        chat = await self._storage.chats.get(self.chat_id)
+        branch = await self.branch()
+        before = branch_prompt(chat.system_prompt, branch)
+        target = branch if show is None else await self._storage.messages.peek(show)
+        prompt = chat.system_prompt if system_prompt is None else system_prompt
+        after = branch_prompt(prompt, target)
+        is_new_model = model is not None and model != (chat.model or self.default_model)
+        shared = 0 if is_new_model else shared_messages(before, after)
+        counter = TokenCounter(self.engine, chat.model or self.default_model)
+        tokens = await counter.prompt(after)
+        if shared:
+            tokens -= await counter.prompt(after[:shared])
+        speed = None if is_new_model else reading_speed(branch)
+        return RereadCost(max(0, tokens), max(0, tokens) / speed if speed else None)
+
     async def _ask(
-        self, parent_id: int | None, text: str, attachments: Sequence[AttachmentPart]
+        self,
+        parent_id: int | None,
+        question: Message,
+        when_full: WhenFull,
+        queued_id: int | None = None,
     ) -> SessionEvents:
         self._claim()
         try:
             await self._storage.outbox.flush()
-            question = Message("user", (*attachments, TextPart(text)))
+            room = await self._room_for(parent_id, question, when_full)
             asking = self._storage.messages.ask(
-                self.chat_id, parent_id, question, await self._details()
+                self.chat_id, parent_id, question, await self._details(), queued_id
             )
             asked, answer = await self._placed(asking, lambda pair: pair[1])
-            async with aclosing(self._answer(answer, asked)) as events:
+            async with aclosing(self._answer(answer, asked, room)) as events:
                 async for event in events:
                     yield event
         finally:
             self._is_busy = False
+
+    async def _room_for(
+        self, parent_id: int | None, question: Message, when_full: WhenFull
+    ) -> RoomPlan | None:
+        """What to leave out so that the question fits; None when it fits as it is."""
+        chat = await self._storage.chats.get(self.chat_id)
+        before = [] if parent_id is None else await self._storage.messages.path(parent_id)
+        counter = TokenCounter(self.engine, chat.model or self.default_model)
+        return await plan_room(counter, chat.system_prompt, before, question, when_full)
 
     async def _placed(
         self, write: Coroutine[None, None, T], answer_of: Callable[[T], StoredMessage]
@@ -140,12 +212,24 @@ class ChatSession:
             raise
 
     async def _answer(
-        self, answer: StoredMessage, question: StoredMessage | None = None
+        self,
+        answer: StoredMessage,
+        question: StoredMessage | None = None,
+        room: RoomPlan | None = None,
     ) -> SessionEvents:
         recorder = self._recorder = self._new_recorder(answer)
         try:
             if question is not None:
                 yield MessageStored(question)
+                if room is not None:
+                    maker = RoomMaker(self.engine, self._storage.messages, answer.details.model)
+                    try:
+                        async with aclosing(maker.make(room, question)) as steps:
+                            async for step in steps:
+                                yield step
+                    except GarretError as error:
+                        yield await recorder.fail(error)
+                        return
             yield AnswerStarted(answer)
             request = await self._request(answer)
             async with aclosing(recorder.events(request)) as events:
@@ -160,10 +244,10 @@ class ChatSession:
 
     async def _request(self, answer: StoredMessage) -> TurnRequest:
         chat = await self._storage.chats.get(self.chat_id)
-        history = [stored.message for stored in await self.branch() if stored.id != answer.id]
+        history = [stored for stored in await self.branch() if stored.id != answer.id]
         return TurnRequest(
             model=answer.details.model,
-            messages=prompt_messages(chat.system_prompt, history),
+            messages=branch_prompt(chat.system_prompt, history),
             sampling=chat.sampling,
         )
 

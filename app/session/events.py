@@ -53,4 +53,32 @@ class AnswerEnded:
     message: StoredMessage
 
 
-SessionEvent = MessageStored | AnswerStarted | AnswerProgress | NotSaved | SavedAgain | AnswerEnded
+@dataclass(frozen=True, slots=True)
+class MakingRoom:
+    """The context is full: a summary of the older messages is being written. `text` so far."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMade:
+    """The model reads the chat only from this message on, after `summary` ("" for none).
+
+    `left_out` counts the messages before it; they stay in the chat.
+    """
+
+    message_id: int
+    left_out: int
+    summary: str
+
+
+SessionEvent = (
+    MessageStored
+    | MakingRoom
+    | RoomMade
+    | AnswerStarted
+    | AnswerProgress
+    | NotSaved
+    | SavedAgain
+    | AnswerEnded
+)

@@ -47,6 +47,11 @@ class AnswerRecorder:
         finally:
             await self.stop()
 
+    async def fail(self, error: GarretError) -> AnswerEnded:
+        """Ends an answer that never began."""
+        self._is_stopping = True
+        return AnswerEnded(await self._save("failed", error))
+
     async def stop(self) -> None:
         """Ends the answer where it is; returns when that is stored (or waits in the outbox)."""
         if self._task is None:

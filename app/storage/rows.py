@@ -14,6 +14,10 @@ CHAT_COLUMNS = (
     "chats.*, (SELECT json_group_array(tag) FROM (SELECT tag FROM chat_tags"
     " WHERE chat_id = chats.id ORDER BY tag)) AS tags"
 )
+MESSAGE_COLUMNS = (
+    "messages.*, (SELECT summary FROM context_starts WHERE message_id = messages.id)"
+    " AS context_summary"
+)
 _CHAT_FLAGS = ("title_is_custom", "pinned", "archived")
 
 
@@ -57,4 +61,5 @@ def message_from_row(row: sqlite3.Row, sibling_ids: tuple[int, ...]) -> StoredMe
         details=AnswerDetails.from_json(json.loads(row["details"])),
         created_at=row["created_at"],
         sibling_ids=sibling_ids,
+        context_summary=row["context_summary"],
     )

@@ -10,7 +10,7 @@ from app.core.errors import StorageError
 from app.core.messages import Message, Part
 from app.storage.chats import load_chat, name_chat, touch_chat
 from app.storage.database import Database
-from app.storage.rows import message_from_row, parts_to_text, to_json
+from app.storage.rows import MESSAGE_COLUMNS, message_from_row, parts_to_text, to_json
 from app.storage.searchable import index_message
 from app.storage.values import AnswerDetails, MessageState, StoredMessage
 
@@ -56,9 +56,17 @@ class MessageTree:
         return await self._db.write(job)
 
     async def ask(
-        self, chat_id: int, parent_id: int | None, question: Message, details: AnswerDetails
+        self,
+        chat_id: int,
+        parent_id: int | None,
+        question: Message,
+        details: AnswerDetails,
+        queued_id: int | None = None,
     ) -> tuple[StoredMessage, StoredMessage]:
-        """Adds a question and the empty answer to stream into, in one transaction."""
+        """Adds a question and the empty answer to stream into, in one transaction.
+
+        `queued_id` is the queued message this question was until now; it leaves the queue.
+        """
 
         def job(connection: sqlite3.Connection) -> tuple[StoredMessage, StoredMessage]:
             now = self._clock()
@@ -72,7 +80,10 @@ class MessageTree:
                 details,
                 now,
             )
-            connection.execute("UPDATE chats SET draft = '' WHERE id = ?", (chat_id,))
+            if queued_id is None:
+                connection.execute("UPDATE chats SET draft = '' WHERE id = ?", (chat_id,))
+            else:
+                connection.execute("DELETE FROM queued_messages WHERE id = ?", (queued_id,))
             return asked, answer
 
         return await self._db.write(job)
@@ -100,6 +111,19 @@ class MessageTree:
 
         await self._db.write(job)
 
+    async def path(self, message_id: int) -> list[StoredMessage]:
+        """From the first message down to this one."""
+        return await self._db.read(lambda connection: load_path(connection, message_id))
+
+    async def peek(self, message_id: int) -> list[StoredMessage]:
+        """The branch `show` would switch to, without switching."""
+
+        def job(connection: sqlite3.Connection) -> list[StoredMessage]:
+            chat_id = load_message(connection, message_id).chat_id
+            return load_path(connection, newest_leaf(connection, chat_id, message_id))
+
+        return await self._db.read(job)
+
     async def show(self, message_id: int) -> list[StoredMessage]:
         """Switches to the branch through this message, down to its newest end; returns it."""
 
@@ -124,6 +148,19 @@ class MessageTree:
             return load_branch(connection, message.chat_id)
 
         return await self._db.write(job)
+
+    async def start_context(self, message_id: int, summary: str | None) -> None:
+        """Lets the model read the branches through this message only from here on, after the
+        summary ("" for none); None takes that back."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM context_starts WHERE message_id = ?", (message_id,))
+            if summary is not None:
+                connection.execute(
+                    "INSERT INTO context_starts VALUES (?, ?)", (message_id, summary)
+                )
+
+        await self._db.write(job)
 
     async def hide(self, message_id: int) -> list[StoredMessage]:
         """Takes a message and what follows it out of sight; `unhide` undoes it.
@@ -201,7 +238,10 @@ def insert_message(
 
 
 def load_message(connection: sqlite3.Connection, message_id: int) -> StoredMessage:
-    row = connection.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
+    row = connection.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE id = ?",  # noqa: S608
+        (message_id,),
+    ).fetchone()
     if row is None:
         raise StorageError("This message no longer exists.", message_id=message_id)
     siblings = connection.execute(
@@ -214,16 +254,20 @@ def load_message(connection: sqlite3.Connection, message_id: int) -> StoredMessa
 
 def load_branch(connection: sqlite3.Connection, chat_id: int) -> list[StoredMessage]:
     leaf = load_chat(connection, chat_id).active_leaf
+    return [] if leaf is None else load_path(connection, leaf)
+
+
+def load_path(connection: sqlite3.Connection, leaf: int) -> list[StoredMessage]:
+    chat_id = load_message(connection, leaf).chat_id
     parents, siblings = _links(connection, chat_id)
     wanted: set[int] = set()
-    current = leaf
+    current: int | None = leaf
     while current is not None and current not in wanted:
         wanted.add(current)
         current = parents.get(current)
-    if not wanted:
-        return []
     rows = connection.execute(
-        "SELECT * FROM messages WHERE chat_id = ? AND id >= ? AND id <= ? ORDER BY id",
+        f"SELECT {MESSAGE_COLUMNS} FROM messages"  # noqa: S608
+        " WHERE chat_id = ? AND id >= ? AND id <= ? ORDER BY id",
         (chat_id, min(wanted), max(wanted)),
     )
     return [
@@ -236,7 +280,9 @@ def load_branch(connection: sqlite3.Connection, chat_id: int) -> list[StoredMess
 def load_tree(connection: sqlite3.Connection, chat_id: int) -> list[StoredMessage]:
     _, siblings = _links(connection, chat_id)
     rows = connection.execute(
-        "SELECT * FROM messages WHERE chat_id = ? AND hidden_at IS NULL ORDER BY id", (chat_id,)
+        f"SELECT {MESSAGE_COLUMNS} FROM messages"  # noqa: S608
+        " WHERE chat_id = ? AND hidden_at IS NULL ORDER BY id",
+        (chat_id,),
     )
     return [message_from_row(row, tuple(siblings[row["parent_id"]])) for row in rows]
 

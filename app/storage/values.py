@@ -51,7 +51,11 @@ class AnswerDetails:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message in a chat's tree. Siblings share `parent_id`; `sibling_ids` are in order of age."""
+    """A message in a chat's tree. Siblings share `parent_id`; `sibling_ids` are in order of age.
+
+    `context_summary` is None for most. Otherwise the model reads this branch only from here on,
+    after this summary of what came before ("" where that was just left out).
+    """
 
     id: int
     chat_id: int
@@ -61,6 +65,7 @@ class StoredMessage:
     details: AnswerDetails = field(default_factory=AnswerDetails)
     created_at: float = 0.0
     sibling_ids: tuple[int, ...] = ()
+    context_summary: str | None = None
 
     @property
     def role(self) -> Role:

@@ -11,6 +11,7 @@ from app.storage.migrations.m002_search import upgrade as m002_search
 from app.storage.migrations.m003_order import upgrade as m003_order
 from app.storage.migrations.m004_runs import upgrade as m004_runs
 from app.storage.migrations.m005_titles import upgrade as m005_titles
+from app.storage.migrations.m006_context import upgrade as m006_context
 
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_chats,
@@ -18,6 +19,7 @@ STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m003_order,
     m004_runs,
     m005_titles,
+    m006_context,
 )
 """Step n brings the schema from version n-1 to n (`PRAGMA user_version`)."""
 
