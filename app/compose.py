@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from app.core.engine_view import EngineView
@@ -92,15 +92,28 @@ async def _run_window(
     window.show()
     tasks.start("engine-open", _seat_engine(seat, paths, settings))
     tasks.start("maintain", _maintain(storage))
+    closers: list[Callable[[], Awaitable[None]]] = []
+    parts = (window, paths, settings, seat, theme, icons, tasks)
+    tasks.start("pages", _add_pages(parts, closers))
     try:
         await window.until_closed()
     finally:
         unsubscribe()
         seat.on_change = lambda _view: None
         await tasks.close()
+        for close in closers:
+            await close()
         await seat.close()
         await storage.close()
     return 0
+
+
+async def _add_pages(
+    parts: tuple[object, ...], closers: list[Callable[[], Awaitable[None]]]
+) -> None:
+    """The pages nobody sees first: imported on a thread, built once the window is painted."""
+    late_pages = await asyncio.to_thread(importlib.import_module, "app.ui.late_pages")
+    closers.append(late_pages.add_late_pages(*parts).close)
 
 
 async def _seat_engine(seat: EngineSeat, paths: Paths, settings: Settings) -> None:

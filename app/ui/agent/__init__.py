@@ -1,0 +1,1 @@
+"""The agent page: a folder, the run as a readable story, cards to decide on, changes to review."""
