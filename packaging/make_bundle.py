@@ -195,6 +195,7 @@ def run_pyinstaller(environment: Environment, packages: list[str], starter: Path
             f"The bundle would lack libraries: {'; '.join(missed)}.",
             "Install them on this machine and build again.",
         )
+    strip_python(DIST / "garret" / "_internal")
     return (
         DIST / "Garret.app" / "Contents" / "MacOS" if sys.platform == "darwin" else DIST / "garret"
     )
