@@ -85,6 +85,7 @@ class Asker:
         self._retry_for_s = retry_for_s
         self._names = tuple(hide_calls_of)
         self._has_answered = False
+        self._answer = ModelAnswer()
 
     async def ask(
         self, request: TurnRequest, enough: Callable[[str], bool] = lambda text: False
@@ -109,7 +110,8 @@ class Asker:
                     patience_s = max(self._retry_for_s, 600.0)
                 if deaths >= MOST_DEATHS or waited_s + wait_s > patience_s:
                     raise
-                self._emit(AnswerDiscarded(error.sentence))
+                if self._answer.text or self._answer.thinking:
+                    self._emit(AnswerDiscarded(error.sentence))
                 self._emit(WaitingForEngine(error.sentence, attempt, wait_s))
                 await asyncio.sleep(wait_s)
                 waited_s += wait_s
@@ -130,7 +132,7 @@ class Asker:
                 return answer
 
     async def _once(self, request: TurnRequest, enough: Callable[[str], bool]) -> ModelAnswer:
-        answer = ModelAnswer()
+        answer = self._answer = ModelAnswer()
         state = _Streaming(answer, self._emit, self._names, enough)
         stream: AsyncIterator[TurnEvent] = self._engine.stream(request)
         try:

@@ -49,11 +49,15 @@ class PlainOutput:
     def __init__(self, *, interactive: bool) -> None:
         self._interactive = interactive
         self._in_text = False
+        self._said = ""  # in the present step
 
     async def show(self, event: events.AgentEvent) -> None:
         """Prints one event."""
+        if isinstance(event, events.StepStarted):
+            self._said = ""
         if isinstance(event, events.Text):
             self._in_text = True
+            self._said += event.text
             sys.stdout.write(visible(event.text))
             sys.stdout.flush()
             return
@@ -62,6 +66,8 @@ class PlainOutput:
         elif isinstance(event, events.Question):
             answer = self._interactive and await _yes(f"{event.text} [y/N] ", event.answer)
             event.resolve(answer)
+        elif isinstance(event, events.RunEnded):
+            self._line(_plain_ended(event, self._said))
         elif (line := _plain(event)) is not None:
             self._line(line)
 
@@ -141,8 +147,6 @@ def _plain(event: events.AgentEvent) -> str | None:
             return f"{event.sentence} Asking again in {event.seconds:.1f} s."
         case events.TestsRun():
             return f"  tests {'pass' if event.passed else 'fail'} (try {event.round_number})"
-        case events.RunEnded():
-            return _plain_ended(event)
     return None
 
 
@@ -165,10 +169,12 @@ def _plain_finished(event: events.CallFinished) -> str | None:
     return f"  ✓ {', '.join(changed)}" if changed else None
 
 
-def _plain_ended(event: events.RunEnded) -> str:
+def _plain_ended(event: events.RunEnded, said: str) -> str:
     lines = [""]
     if event.status != "done":
-        lines.append(f"{event.status.capitalize()}: {event.message}")
+        lines.append(f"{event.status.capitalize()}: {visible(event.message)}")
+    elif event.message != said.strip():
+        lines.append(visible(event.message))
     if event.files_changed:
         lines.append("Changed: " + ", ".join(visible(path) for path in event.files_changed))
     tokens = event.tokens
