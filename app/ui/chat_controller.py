@@ -238,6 +238,14 @@ class ChatController(QObject):
         item = MessageItem(-queued_id, "user", message.parts, "queued", "You")
         self._page.transcript.set_message(item)
 
+    def unqueue(self, message_id: int) -> None:
+        """Takes a waiting message back into the composer."""
+        item = self._page.transcript.item(message_id)
+        if item is not None and item.state == "queued":
+            self._page.transcript.remove_message(message_id)
+            self._page.composer.set_text(item.text)
+            self._tasks.start(f"unqueue{message_id}", self._storage.queue.remove(-message_id))
+
     def regenerate(self, message_id: int) -> None:
         """Another answer beside this one."""
         if self.chat is None or self.is_answering:

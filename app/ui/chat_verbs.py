@@ -121,6 +121,8 @@ class ChatVerbs(QObject):
         """The button of a notice."""
         if action == "retry":
             self._chats.retry(message_id)
+        elif action == "unqueue":
+            self._chats.unqueue(message_id)
         elif action == "continue":
             self._chats.send(self.tr("Please continue."))
         elif action == "context_full":

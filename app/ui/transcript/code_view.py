@@ -152,7 +152,7 @@ class CodeView(CellView):
         text_height = round(rows * line + 1)
         bar = self.text.horizontalScrollBar()
         extra = 0
-        if not self._wraps and document.size().width() > inner:
+        if not self._wraps and self._widest() > inner:
             extra = bar.sizeHint().height()
         self.text.setGeometry(_PAD, top, inner, text_height + extra)
         self.header.setGeometry(0, 0, width, self.header.sizeHint().height())
@@ -192,6 +192,16 @@ class CodeView(CellView):
     def _top(self) -> int:
         assert self._value is not None
         return self.header.sizeHint().height() + 3 if self._value.first_line == 0 else 0
+
+    def _widest(self) -> float:
+        """The width of the longest line; Qt knows it only for lines it has painted."""
+        metrics = QFontMetricsF(self.look.code)
+        tab = self.text.tabStopDistance()
+        longest = sorted(self._shown.split("\n"), key=len)[-3:]
+        return max(
+            metrics.horizontalAdvance(line.replace("\t", "")) + tab * line.count("\t")
+            for line in longest
+        )
 
     def _wrapped_rows(self) -> int:
         block, rows = self.text.document().firstBlock(), 0

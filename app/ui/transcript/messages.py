@@ -67,7 +67,10 @@ def message_cells(item: MessageItem) -> list[Cell]:
             cells += _text_cells(item, clean(part.text))
     if item.notice is not None:
         cells.append(item.notice)
-    if item.state != "queued":
+    if item.state == "queued":
+        words = "Waits until the answer is finished."
+        cells.append(NoticeCell("info", words, "", "unqueue", "Take back"))
+    else:
         cells.append(footer_of(item))
     return cells
 

@@ -39,6 +39,8 @@ class ThinkingView(CellView):
         self._value = value
         if value.is_running:
             words = self.tr("Thinking…")
+        elif value.duration_s is not None and value.duration_s < 1.0:
+            words = self.tr("Thought for a moment")
         elif value.duration_s is None:
             words = self.tr("Thoughts")
         else:

@@ -51,7 +51,7 @@ class UserView(CellView):
         pad_x, pad_y = round(self.look.em * 0.8), round(self.look.em * 0.42)
         document = self.browser.document()
         most = round(width * _SHARE) - 2 * pad_x
-        document.setTextWidth(most)
+        self.browser.height_for(most)  # or Qt lays out for the width the browser had before
         inner = min(round(document.idealWidth()) + 2, most)
         height = self.browser.height_for(inner)
         bubble = inner + 2 * pad_x
