@@ -83,6 +83,18 @@ class CommandRoom:
             return False
         return True
 
+    def readable_places(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The existing places outside that a command names: what it may read once a person has
+        allowed exactly this command. It may still not write there."""
+        found: list[str] = []
+        for word in words:
+            home = self.env.get("HOME", "")
+            text = home + word[1:] if word == "~" or word.startswith("~/") else word
+            place = os.path.realpath(os.path.join(self.root, text))
+            if os.path.exists(place) and place not in ("/", os.path.realpath(home or "/")):
+                found.append(place)
+        return tuple(dict.fromkeys(found))
+
     def count_files(self, text: str) -> int:
         """How many files a path holds, counted up to a bound."""
         workspace = self.services.workspace

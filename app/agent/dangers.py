@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.agent.commands import Argv, Parsed, program_of
 from app.agent.protected import words_named
+from app.agent.types import visible
 
 MANY_FILES = 10
 
@@ -100,6 +101,7 @@ class Dangers:
     asks: tuple[str, ...] = ()
     network: bool = False
     touches_git: bool = False
+    outside: tuple[str, ...] = ()  # the places outside that the text names
 
 
 def inspect(
@@ -132,10 +134,11 @@ def inspect(
     named = words_named(text)
     if named:
         asks.append(f"It names a protected place. {named}")
-    if _names_outside(text, is_inside):
-        asks.append("It names a place outside the folder.")
+    outside = _named_outside(text, is_inside)
+    if outside:
+        asks.append(f"It names a place outside the folder: {visible(outside[0])[:80]}")
     touches_git = any(_git_verb(argv) in _GIT_WRITES for argv in argvs)
-    return Dangers("", tuple(dict.fromkeys(asks)), network or installs, touches_git)
+    return Dangers("", tuple(dict.fromkeys(asks)), network or installs, touches_git, outside)
 
 
 def _leading(argv: Argv) -> list[str]:
@@ -223,10 +226,11 @@ def _loses(argv: Argv, count_files: Callable[[str], int]) -> str:
     return ""
 
 
-def _names_outside(text: str, is_inside: Callable[[str], bool]) -> bool:
+def _named_outside(text: str, is_inside: Callable[[str], bool]) -> tuple[str, ...]:
     bare = _HARMLESS.sub(" ", text)
-    for found in _OUTSIDE.finditer(bare):
-        word = re.split(r"[\s'\"`;|&<>()=,]", bare[found.start(1) :], maxsplit=1)[0]
+    found: list[str] = []
+    for hit in _OUTSIDE.finditer(bare):
+        word = re.split(r"[\s'\"`;|&<>()=,]", bare[hit.start(1) :], maxsplit=1)[0]
         if not is_inside(word):
-            return True
-    return False
+            found.append(word)
+    return tuple(dict.fromkeys(found))

@@ -107,6 +107,8 @@ class ToolBox:
 
     def begin_turn(self, run_id: str, turn: int) -> None:
         self._services.undo.begin_turn(run_id, turn)
+        if self.mode is not Mode.LOOK:
+            self._services.undo.warm()
         self._services.spill.move_to(self._runs / run_id / "output")
 
     def saw(self, path: str) -> None:
@@ -302,7 +304,6 @@ def open_hands(
         raise WorkspaceError(
             f"The undo store cannot be opened: {error.strerror}.", "Free some disk space."
         ) from error
-    undo.warm()
     services = Services(workspace, undo, Spill(paths.runs / "unnamed" / "output"))
     room = CommandRoom(services, sandbox, environ)
     rules = Rules(paths.data / "permissions", workspace.root)

@@ -96,12 +96,14 @@ class Sandbox:
         limits: Mapping[str, int] | None = None,
         pipes: tuple[int, int] = (-1, -1),
         sandboxed: bool = True,
+        reads: Sequence[str] = (),
     ) -> Wrapped:
         """The argv that starts a command, held as well as this system can.
 
         Args:
             limits: processes, memory_bytes, file_bytes.
             pipes: the descriptors of the control and the report pipe.
+            reads: more places the command may read.
             sandboxed: False for the keeper alone (limits, Stop), where there is no sandbox.
         """
         if self._platform == "darwin" and sandboxed:
@@ -112,7 +114,7 @@ class Sandbox:
         spec = {
             "write": [str(root), str(scratch), _SHARED_MEMORY],
             "devices": _DEVICES,
-            "read": readable(env, root) + (list(_NETWORK_READS) if network else []),
+            "read": [*readable(env, root), *reads, *(_NETWORK_READS if network else ())],
             "network": network,
             "sandbox": sandboxed,
             "control_fd": pipes[0],

@@ -154,6 +154,7 @@ async def start(
     *,
     network: bool,
     sandboxed: bool,
+    reads: Sequence[str] = (),
     output: int | None = None,
 ) -> Running:
     """Starts a command. `output` is a descriptor for its output, None for a pipe.
@@ -177,6 +178,7 @@ async def start(
         },
         pipes=(control_read, report_write),
         sandboxed=sandboxed,
+        reads=reads,
     )
     flags = {"creationflags": 0x00000200 | 0x08000000} if not posix else {"start_new_session": True}
     try:

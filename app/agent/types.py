@@ -74,6 +74,7 @@ class PermissionRequest:
     always_rule: str = ""  # what "Always allow" would store; empty when it is not offered
     sandboxed: bool = False  # a command that would run inside the proven sandbox
     network: bool = False  # a command that gets the network if it is allowed
+    reads: tuple[str, ...] = ()  # places outside that a command may read if it is allowed
 
     @property
     def display_command(self) -> str:

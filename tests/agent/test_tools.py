@@ -458,3 +458,37 @@ def test_summaries_accept_anything(rig: Rig) -> None:
         for arguments in ("", "{", "null", '{"todos": 3}', '{"command": [1]}', '{"file_path": {}}'):
             assert box.summary(ToolCallPart("c", spec.name, arguments))
     run(rig)
+
+
+def test_a_place_outside_is_readable_once_the_command_was_allowed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    if not rig.hands.sandbox.proven:
+        pytest.skip(rig.hands.sandbox.sentence)
+    (tmp_path / "notes.txt").write_text("from outside")
+    (tmp_path / "other.txt").write_text("not named")
+    rig.person.answer = "allow_once"
+    named, hidden, written = run(
+        rig,
+        ("run_shell_command", {"command": "cat ../notes.txt"}),
+        ("run_shell_command", {"command": "cat ../notes.txt; cd ..; cat oth*"}),
+        ("run_shell_command", {"command": "echo x >> ../notes.txt"}),
+    )
+    assert "from outside" in named.text
+    assert len(rig.person.cards) == 3
+    assert "not named" not in hidden.text
+    assert written.exit_code != 0
+    assert (tmp_path / "notes.txt").read_text() == "from outside"
+
+
+def test_a_command_that_asks_for_the_network_is_asked(rig: Rig) -> None:
+    (outcome,) = run(rig, ("run_shell_command", {"command": "make get", "network": True}))
+    assert outcome.denied
+    assert rig.person.cards[0].network
+
+
+def test_a_command_without_network_is_told_how_to_get_it(rig: Rig) -> None:
+    if not rig.hands.sandbox.proven:
+        pytest.skip(rig.hands.sandbox.sentence)
+    rig.write("get.py", "import socket\nsocket.create_connection(('127.0.0.1', 9))\n")
+    (outcome,) = run(rig, ("run_shell_command", {"command": "python3 get.py"}))
+    assert "call again with network" in outcome.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,11 @@ from app.core.ports import ToolSpec
 _MAX_COMMAND_CHARS = 20_000
 _MAX_WALL_S = 3600.0
 _FRESH_S = 1.0  # no card was shown in between: the picture for the card is still good
+_NO_NETWORK = re.compile(
+    r"resolve host|name resolution|Network is unreachable|EAI_AGAIN|ENOTFOUND|getaddrinfo"
+    r"|socket.{0,80}Operation not permitted|Could not connect|dial (tcp|udp)|ConnectionError",
+    re.IGNORECASE | re.DOTALL,
+)
 _ENDS = {
     "stop": "It was stopped.",
     "output": "It was stopped because it wrote too much.",
@@ -51,6 +57,7 @@ class RunShellCommand:
                 "command": {"type": "string"},
                 "timeout": {"type": "integer", "description": "Seconds"},
                 "is_background": {"type": "boolean", "description": "For servers"},
+                "network": {"type": "boolean", "description": "Needs it; the user is asked"},
             },
             "required": ["command"],
         },
@@ -70,16 +77,21 @@ class RunShellCommand:
         if not command.strip() or "\0" in command or len(command) > _MAX_COMMAND_CHARS:
             raise ToolError("The command is empty or too long.")
         await asyncio.to_thread(self._room.services.undo.before_command)
-        return self._request(command, bool(arguments.get("is_background", False)), context)
+        return self._request(arguments, context)
 
-    def _request(self, command: str, background: bool, context: ToolContext) -> PermissionRequest:
+    def _request(self, arguments: Mapping[str, Any], context: ToolContext) -> PermissionRequest:
+        command = str(arguments["command"])
+        background = bool(arguments.get("is_background", False))
         room = self._room
         parsed = parse(command)
         dangers = inspect(command, parsed, room.is_inside, room.count_files)
         scripts = self.scripts(command)
         sandboxed = room.sandbox.status.proven
         argv = room.argv(command)
+        network = dangers.network or bool(arguments.get("network", False))
         asks = list(dangers.asks)
+        if network and not dangers.network:
+            asks.append("It uses the network.")
         if background:
             asks.append("It stays running in the background.")
         coverage = room.services.undo.coverage
@@ -89,10 +101,11 @@ class RunShellCommand:
         notes = [coverage.note] if coverage.note else []
         if dangers.touches_git:
             notes.append("What it does to the history in .git is not undone.")
-        if dangers.network:
+        if network:
             notes.append("What it sends over the network cannot be taken back.")
         if not sandboxed:
             notes.append("Nothing holds it: what it does outside the folder is not undone.")
+        reads = room.readable_places(dangers.outside)
         rules = rules_for(parsed, str(room.root), scripts, sandboxed)
         return PermissionRequest(
             context.call_id,
@@ -104,9 +117,10 @@ class RunShellCommand:
                 cwd=str(room.root),
                 env=room.env_digest,
                 scripts=scripts,
-                network=dangers.network,
+                network=network,
                 background=background,
                 sandboxed=sandboxed,
+                reads=reads,
             ),
             argv=argv,
             command=command,
@@ -121,7 +135,8 @@ class RunShellCommand:
             warnings=tuple(asks[1:]),
             always_rule="; ".join(rule.sentence for rule in rules) if not asks else "",
             sandboxed=sandboxed,
-            network=dangers.network,
+            network=network,
+            reads=reads,
         )
 
     def scripts(self, command: str) -> dict[str, str]:
@@ -135,16 +150,14 @@ class RunShellCommand:
         context: ToolContext,
         approved: PermissionRequest | None,
     ) -> ToolOutcome:
-        command = str(arguments["command"])
-        background = bool(arguments.get("is_background", False))
         undo = self._room.services.undo
         picture = await asyncio.to_thread(undo.before_command, _FRESH_S)
-        request = self._request(command, background, context)
+        request = self._request(arguments, context)
         if approved is None or approved.digest != request.digest:
             raise ToolError("What the command would run changed since it was shown. Ask again.")
-        if background:
+        if bool(arguments.get("is_background", False)):
             await asyncio.to_thread(self._room.services.learn_secrets, list(picture.guarded))
-            return await self._start_background(command, request)
+            return await self._start_background(request)
         watch = await asyncio.to_thread(self._sentinel.before, picture)
         await asyncio.to_thread(self._room.services.learn_secrets, list(picture.guarded))
         limits = replace(self._room.limits, wall_s=_wall_s(arguments.get("timeout")))
@@ -161,7 +174,7 @@ class RunShellCommand:
             if guarded.restored:
                 now = await asyncio.to_thread(undo.look_after, picture)
             changes = await asyncio.to_thread(undo.record, context.call_id, picture, now)
-        text = self._text(result, guarded, context, name)
+        text = self._text(request, result, guarded, context, name)
         return ToolOutcome(
             text,
             is_error=result.exit_code != 0,
@@ -186,12 +199,13 @@ class RunShellCommand:
                 limits,
                 network=request.network,
                 sandboxed=request.sandboxed,
+                reads=request.reads,
                 output=output,
             )
         except OSError as error:
             raise ToolError(f"The command could not be started: {error}.") from error
 
-    async def _start_background(self, command: str, request: PermissionRequest) -> ToolOutcome:
+    async def _start_background(self, request: PermissionRequest) -> ToolOutcome:
         spill, name = self._room.services.spill.new_file()
         with spill.open("ab") as file:
             running = await self._start(request, self._room.limits, file.fileno())
@@ -204,7 +218,14 @@ class RunShellCommand:
         text = f"The command {state}. Its output: read_file {name}\n{shown}"
         return ToolOutcome(text.rstrip(), is_error=bool(ended), display_kind="output")
 
-    def _text(self, result: Result, guarded: Guarded, context: ToolContext, name: str) -> str:
+    def _text(
+        self,
+        request: PermissionRequest,
+        result: Result,
+        guarded: Guarded,
+        context: ToolContext,
+        name: str,
+    ) -> str:
         body = redact(result.text.rstrip("\n"), self._room.services.secrets)
         out = [clip(body, max(500, context.budget_chars - 400), self._room.services.spill, name)]
         if result.ended_by == "time":
@@ -215,12 +236,19 @@ class RunShellCommand:
             out.append(_ENDS.get(result.ended_by, f"Stopped: {result.ended_by}."))
         else:
             out.append(f"Exit code {result.exit_code}.")
+        if result.exit_code and request.sandboxed and not request.network and _offline(body):
+            out.append("Commands have no network here. If it is needed, call again with network.")
         if guarded.restored:
             names = ", ".join(visible(path) for path in guarded.restored[:10])
             out.append(f"Put back, because commands may not change it unasked: {names}.")
         if guarded.failed:
             out.append(f"Could not be put back: {', '.join(map(visible, guarded.failed[:10]))}.")
         return "\n".join(part for part in out if part)
+
+
+def _offline(text: str) -> bool:
+    """Whether a command seems to have failed for want of a network."""
+    return _NO_NETWORK.search(text) is not None
 
 
 def _wall_s(value: object) -> float | None:

@@ -23,6 +23,8 @@ if sys.platform != "win32":
     import fcntl
 
 QUOTA_BYTES = 2 << 30
+_TIDY_BYTES = 100 << 20  # beyond it, contents that no run needs any more are dropped at opening
+_COUNTED_CHANGES = 500
 
 
 class UndoStore:
@@ -49,7 +51,7 @@ class UndoStore:
         self._closing = weakref.finalize(self, os.close, self._lock)
         alone = self._try_alone()
         self._blobs = Blobs(self._folder / "blobs")
-        if alone and self._blobs.stored_bytes > quota_bytes:
+        if alone and self._blobs.stored_bytes > min(quota_bytes, _TIDY_BYTES):
             self._trim(quota_bytes)
         self._share()
         self._snapshots = Snapshots(workspace, self._blobs, self._caps)
@@ -99,7 +101,9 @@ class UndoStore:
         self._closing()
 
     def warm(self) -> None:
-        """Starts to read the folder ahead, so that the first command need not wait for it."""
+        """Reads the folder ahead, once, so that the first command need not wait for it."""
+        if self._reader is not None:
+            return
         self._reader = Thread(target=self._snapshots.warm, name="garret-undo-warm", daemon=True)
         self._reader.start()
 
@@ -173,8 +177,9 @@ class UndoStore:
         changes = differences(before, after)
         self._blobs.flush(durable=bool(changes))
         self._journal(self._run_id).add(self._turn, call_id, changes)
+        counted = len(changes) <= _COUNTED_CHANGES
         return tuple(
-            self._change(path, old, new)
+            self._change(path, old, new, counted)
             for path, old, new in changes
             if "directory" not in (old.kind, new.kind)
         )
@@ -207,7 +212,7 @@ class UndoStore:
             return os.fsencode(state.target)
         return self._blobs.get(state.digest) if state.digest else None
 
-    def _change(self, path: str, before: State, after: State) -> Change:
+    def _change(self, path: str, before: State, after: State, counted: bool = True) -> Change:
         kind: ChangeKind = "modified"
         if before.kind == "absent":
             kind = "created"
@@ -215,8 +220,10 @@ class UndoStore:
             kind = "deleted"
         elif before.digest == after.digest and before.kind == after.kind == "file":
             kind = "mode"
-        old, new = self._content(before) or b"", self._content(after) or b""
-        added, removed = count_lines(old, new)
+        added = removed = 0
+        if counted:
+            old, new = self._content(before) or b"", self._content(after) or b""
+            added, removed = count_lines(old, new)
         return Change(path, kind, before.digest, after.digest, added, removed)
 
     # Taking back
