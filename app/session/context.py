@@ -21,12 +21,16 @@ stay in the chat, and the first message still read carries `context_summary`."""
 CHARS_PER_TOKEN = 3.5  # only where an engine cannot count: code is about 3, English about 4
 KEEP_WHEN_DROPPING = 0.6  # of the context: dropping a little each turn would re-read it each turn
 KEEP_WHEN_SUMMARISING = 0.25
-SUMMARY_TOKENS = 512
 
 
 def answer_reserve(context_tokens: int) -> int:
     """Tokens kept free for the answer: an eighth of the context, 256 to 1,024."""
     return max(min(256, context_tokens // 2), min(1024, context_tokens // 8))
+
+
+def summary_limit(context_tokens: int) -> int:
+    """The most tokens a summary may take: an eighth of the context, at most 512."""
+    return min(512, context_tokens // 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ async def choose_start(
     """
     if use.question + use.system + use.reserve > use.total:
         raise too_long(use)
-    room = use.total - use.reserve - SUMMARY_TOKENS - use.question
+    room = use.total - use.reserve - summary_limit(use.total) - use.question
     room = min(room, int(use.total * keep))
     start, _ = context_start(branch)
     cuts = [i for i in range(start + 1, len(branch)) if branch[i].role == "user"]

@@ -12,12 +12,12 @@ from app.core.ports import ChatEngine, TurnRequest
 from app.session.context import (
     KEEP_WHEN_DROPPING,
     KEEP_WHEN_SUMMARISING,
-    SUMMARY_TOKENS,
     TokenCounter,
     WhenFull,
     choose_start,
     measure_use,
     question_message,
+    summary_limit,
     surely_fits,
     too_long,
     without_starts,
@@ -43,6 +43,7 @@ class RoomPlan:
     branch: Sequence[StoredMessage]
     start: int
     to_summarise: Sequence[Message] = ()
+    summary_tokens: int = 0
 
 
 async def plan_room(
@@ -69,7 +70,8 @@ async def plan_room(
     start = await choose_start(counter, system_prompt, branch, use, keep)
     if when_full == "drop_oldest":
         return RoomPlan(branch, start)
-    return RoomPlan(branch, start, await _summary_prompt(counter, system_prompt, branch, use.total))
+    prompt = await _summary_prompt(counter, system_prompt, branch, total)
+    return RoomPlan(branch, start, prompt, summary_limit(total))
 
 
 async def _summary_prompt(
@@ -83,7 +85,7 @@ async def _summary_prompt(
         kept = branch[cut:] if cut == first else without_starts(branch[cut:])
         messages = branch_prompt(system_prompt, kept)
         asked = [*messages, Message.of("user", _SUMMARISE)]
-        if await counter.prompt(asked) + SUMMARY_TOKENS <= total:
+        if await counter.prompt(asked) + summary_limit(total) <= total:
             return asked
     return []
 
@@ -106,7 +108,7 @@ class RoomMaker:
         summary = ""
         if plan.to_summarise:
             request = TurnRequest(
-                self._model, plan.to_summarise, max_tokens=SUMMARY_TOKENS, tool_choice="none"
+                self._model, plan.to_summarise, max_tokens=plan.summary_tokens, tool_choice="none"
             )
             yield MakingRoom("")
             async with aclosing(self._engine.stream(request)) as events:

@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from app.core.errors import EngineDied
+from app.core.errors import EngineDied, StorageFull
 from app.core.events import TextDelta, ThinkingDelta, ToolCallReady, TurnEnded, Usage
-from app.core.messages import AttachmentPart, TextPart, ThinkingPart, ToolCallPart
+from app.core.messages import AttachmentPart, Message, TextPart, ThinkingPart, ToolCallPart
 from app.session.chat import ChatSession
-from app.session.events import AnswerEnded, AnswerProgress, AnswerStarted, MessageStored
-from app.storage.storage import Storage, open_storage
+from app.session.events import AnswerEnded, AnswerProgress, AnswerStarted, MessageStored, NotSaved
+from app.storage.storage import Storage
 from tests.fakes import FakeEngine
-
-
-def with_session(
-    folder: Path,
-    engine: FakeEngine,
-    scenario: Callable[[ChatSession, Storage], Awaitable[None]],
-    checkpoint_s: float = 0.02,
-) -> None:
-    """Runs a scenario with a session on a new chat, then closes the storage."""
-
-    async def main() -> None:
-        storage = await open_storage(folder / "chats.sqlite3")
-        chat = await storage.chats.create(model="fake")
-        session = ChatSession(engine, storage, chat.id, checkpoint_s=checkpoint_s)
-        try:
-            await scenario(session, storage)
-        finally:
-            await storage.close()
-
-    asyncio.run(main())
-
-
-async def ended(session_events: object) -> AnswerEnded:
-    last = [event async for event in session_events][-1]  # type: ignore[attr-defined]
-    assert isinstance(last, AnswerEnded)
-    return last
+from tests.session.sessions import ended, with_session
 
 
 def test_send_stores_the_question_first_and_the_answer_at_the_end(tmp_path: Path) -> None:
@@ -241,3 +217,47 @@ def test_a_second_answer_at_the_same_time_is_refused(tmp_path: Path) -> None:
         assert len(await storage.messages.all(session.chat_id)) == 2
 
     with_session(tmp_path, FakeEngine(), scenario)
+
+
+def test_a_queued_message_leaves_the_queue_with_its_own_question(tmp_path: Path) -> None:
+    async def scenario(session: ChatSession, storage: Storage) -> None:
+        first = await storage.queue.add(session.chat_id, Message.of("user", "One"))
+        await storage.queue.add(session.chat_id, Message.of("user", "Two"))
+        await storage.chats.update(session.chat_id, draft="not yet")
+        await ended(session.send("One", queued_id=first.id))
+        assert [q.message.text for q in await storage.queue.list(session.chat_id)] == ["Two"]
+        assert (await storage.chats.get(session.chat_id)).draft == "not yet"
+
+    with_session(tmp_path, FakeEngine(), scenario)
+
+
+def test_a_full_disk_does_not_stop_the_answer_and_loses_none_of_it(tmp_path: Path) -> None:
+    async def scenario(session: ChatSession, storage: Storage) -> None:
+        def limit(pages: int | None) -> Callable[[sqlite3.Connection], None]:
+            def job(connection: sqlite3.Connection) -> None:
+                used = connection.execute("PRAGMA page_count").fetchone()[0]
+                connection.execute(f"PRAGMA max_page_count = {pages or used}")
+
+            return job
+
+        kinds: list[type[object]] = []
+        async for event in session.send("Hi"):
+            kinds.append(type(event))
+            if isinstance(event, AnswerStarted):
+                await storage.database.run_outside_transaction(limit(None))
+            if isinstance(event, AnswerEnded):
+                whole = event.message
+        assert kinds.count(NotSaved) == 1
+        assert kinds[-1] is AnswerEnded
+        assert whole.text == "z" * 300_000
+        assert (await session.branch())[-1].text != whole.text
+        with pytest.raises(StorageFull):  # said before anything is sent; the text stays typed
+            await ended(session.send("More"))
+
+        await storage.database.run_outside_transaction(limit(1_000_000))
+        await storage.outbox.flush()
+        stored = (await session.branch())[-1]
+        assert (stored.text, stored.state) == (whole.text, "complete")
+
+    chunks = [step for _ in range(30) for step in (TextDelta("z" * 10_000), 0.01)]
+    with_session(tmp_path, FakeEngine([*chunks, TurnEnded("stop", Usage())]), scenario)
