@@ -12,28 +12,33 @@ from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.core.errors import GarretError
+from app.core.errors import ContextFull, GarretError
 from app.core.events import PromptProgress, TextDelta, ThinkingDelta, TurnEnded
 from app.core.messages import AttachmentPart, Message, TextPart
 from app.session.chat import ChatSession
+from app.session.context import WhenFull
 from app.session.events import (
     AnswerEnded,
     AnswerProgress,
     AnswerStarted,
+    MakingRoom,
     MessageStored,
     NotSaved,
+    RoomMade,
     SavedAgain,
     SessionEvent,
 )
 from app.storage.values import Chat, StoredMessage
-from app.ui.chat_items import item_of, items_of
+from app.ui.chat_items import item_of, items_of, room_notice
 from app.ui.chat_page import ChatPage
 from app.ui.ports import ChatServices
 from app.ui.tasks import TaskOwner
-from app.ui.transcript.cells import NoticeCell
+from app.ui.transcript.cells import NoticeCell, ProgressCell
 from app.ui.transcript.messages import MessageItem
 
 _DRAFT_DELAY_MS = 400
+_ROOM_ID = -1_000_000_000  # the cells that tell how room was made
+_MAKING_ROOM = "Summing up the older messages to make room…"
 
 
 @dataclass
@@ -44,6 +49,14 @@ class RunningAnswer:
     message: StoredMessage | None = None
     pieces: list[tuple[bool, str]] = field(default_factory=list)  # (is thinking, text)
     progress: PromptProgress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that found no room."""
+
+    text: str
+    attachments: tuple[AttachmentPart, ...] = ()
 
 
 class ChatController(QObject):
@@ -75,6 +88,8 @@ class ChatController(QObject):
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_DELAY_MS)
         self._draft_timer.timeout.connect(self.save_draft)
+        self._refused: Refused | None = None
+        page.room.chosen.connect(self._on_room_chosen)
         page.composer.submitted.connect(self._on_submitted)
         page.composer.stop_requested.connect(self.stop)
         page.composer.edited.connect(lambda _text: self._draft_timer.start())
@@ -211,22 +226,56 @@ class ChatController(QObject):
         self._tasks.start(name, self._send(self.chat, text, attachments))
 
     async def _send(
-        self, chat: Chat | None, text: str, attachments: tuple[AttachmentPart, ...]
+        self,
+        chat: Chat | None,
+        text: str,
+        attachments: tuple[AttachmentPart, ...],
+        when_full: WhenFull = "stop",
     ) -> None:
         try:
             if chat is None:
                 instructions, sampling = self._pending
                 chat = await self._storage.chats.create(
-                    system_prompt=instructions, sampling=sampling
+                    system_prompt=instructions or self._services.standing_instructions(),
+                    sampling=sampling,
                 )
                 self._pending = ("", {})
                 self.chat = chat
                 self.chat_opened.emit(chat)
             session = self._session(chat.id)
-            await self._run(chat.id, session, session.send(text, attachments))
+            events = session.send(text, attachments, when_full=when_full)
+            await self._run(chat.id, session, events)
+        except ContextFull as error:
+            self._ask_for_room(Refused(text, attachments), error, can_help=when_full == "stop")
         except GarretError as error:
             self._page.composer.set_text(text)
             self.problem.emit(error)
+
+    def _ask_for_room(self, refused: Refused, error: ContextFull, *, can_help: bool) -> None:
+        composer = self._page.composer
+        composer.set_text(refused.text)
+        for part in refused.attachments:
+            composer.files.add(part)
+        if can_help and self.branch:
+            self._refused = refused
+            self._page.room.ask(str(error.sentence))
+        else:
+            self.problem.emit(error)
+
+    def _on_room_chosen(self, choice: str) -> None:
+        refused, self._refused = self._refused, None
+        if refused is None or choice not in ("summary", "drop_oldest", "new_chat"):
+            return
+        self._page.composer.clear()
+        if choice == "new_chat":
+            self.new_chat()
+            self._page.composer.set_text(refused.text)
+            for part in refused.attachments:
+                self._page.composer.files.add(part)
+        elif self.chat is not None:
+            how: WhenFull = "summary" if choice == "summary" else "drop_oldest"
+            work = self._send(self.chat, refused.text, refused.attachments, how)
+            self._tasks.start(f"answer-{self.chat.id}", work)
 
     async def _queue(self, chat_id: int, message: Message) -> None:
         waiting = await self._storage.queue.add(chat_id, message)
@@ -344,12 +393,12 @@ class ChatController(QObject):
         if not waiting:
             return
         first = waiting[0]
-        await self._storage.queue.remove(first.id)
         if self.chat_id == chat_id:
             self._page.transcript.remove_message(-first.id)
         files = tuple(p for p in first.message.parts if isinstance(p, AttachmentPart))
         session = self._session(chat_id)
-        await self._run(chat_id, session, session.send(first.message.text, files))
+        events = session.send(first.message.text, files, queued_id=first.id)
+        await self._run(chat_id, session, events)
 
     def _take(self, chat_id: int, event: SessionEvent) -> None:
         shown = self.chat_id == chat_id
@@ -360,6 +409,11 @@ class ChatController(QObject):
                 self._page.show_transcript()
                 transcript.add_before_queued(item_of(message))
                 transcript.scroll_to_end()
+            case MakingRoom() if shown:
+                self._page.show_transcript()
+                transcript.set_cells(_ROOM_ID, [ProgressCell(None, _MAKING_ROOM)])
+            case RoomMade(_message_id, left_out, summary) if shown:
+                transcript.set_cells(_ROOM_ID, [room_notice(left_out, summary)])
             case AnswerStarted(message):
                 running.message = message
                 if shown:

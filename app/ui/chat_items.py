@@ -110,3 +110,11 @@ def error_notice(error: GarretError | None) -> NoticeCell:
     elif isinstance(error, EngineDied):
         action, label = "retry", "Ask again"
     return NoticeCell("error", error.sentence, error.remedy, action, label)
+
+
+def room_notice(left_out: int, summary: str) -> NoticeCell:
+    """How room was made in a full context."""
+    words = f"The model no longer reads the first {left_out} messages; they stay here."
+    if summary:
+        words = f"The model now reads a summary instead of the first {left_out} messages."
+    return NoticeCell("info", words)

@@ -11,6 +11,7 @@ from app.ui.engine_notice import EngineNotice
 from app.ui.engine_strip import EngineStrip
 from app.ui.find_bar import FindBar
 from app.ui.icons import Icons
+from app.ui.room_strip import RoomStrip
 from app.ui.theme import Theme
 from app.ui.transcript.look import FormulaMaker
 from app.ui.transcript.messages import MessageItem
@@ -40,6 +41,7 @@ class ChatPage(QWidget):
         self.welcome = Welcome(theme, icons)
         self.find_bar = FindBar(self.transcript, theme, icons, self)
         self.strip = EngineStrip(theme, icons)
+        self.room = RoomStrip(theme)
         self.composer = Composer(theme, icons)
         self.welcome.suggestion_chosen.connect(self._on_suggestion)
         self.strip.action.connect(self.engine_action)
@@ -47,17 +49,15 @@ class ChatPage(QWidget):
         self._stack = QStackedLayout(upper)
         self._stack.addWidget(self.welcome)
         self._stack.addWidget(self.transcript)
-        strip_row = QHBoxLayout()
-        strip_row.setContentsMargins(_MARGIN, 0, _MARGIN, 8)
-        strip_row.addStretch(1)
-        strip_row.addWidget(self.strip, 1000)
-        strip_row.addStretch(1)
+        strip_row = _centered(self.strip)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.find_bar)
         column.addWidget(upper, 1)
+        column.addLayout(_centered(self.room))
         column.addLayout(strip_row)
+        column.addSpacing(6)
         column.addWidget(self.composer)
         theme.changed.connect(self._restyle)
         self._restyle()
@@ -87,4 +87,15 @@ class ChatPage(QWidget):
         self.composer.text.setFocus()
 
     def _restyle(self) -> None:
-        self.strip.setMaximumWidth(self._theme.column_width() + 24)
+        for widget in (self.strip, self.room):
+            widget.setMaximumWidth(self._theme.column_width() + 24)
+
+
+def _centered(widget: QWidget) -> QHBoxLayout:
+    """A row that gives `widget` the width of the column."""
+    row = QHBoxLayout()
+    row.setContentsMargins(_MARGIN, 0, _MARGIN, 0)
+    row.addStretch(1)
+    row.addWidget(widget, 1000)
+    row.addStretch(1)
+    return row

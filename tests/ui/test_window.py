@@ -428,3 +428,20 @@ async def test_icon_buttons_have_spoken_names(open_window: OpenWindow) -> None:
                 continue  # Qt's own: the field is named, its clear button is not focusable
             if not button.text() and button.isVisible():
                 assert button.accessibleName() or button.toolTip(), button.objectName()
+
+
+@in_qt_loop
+async def test_a_full_context_asks_what_to_do_and_cuts_nothing(open_window: OpenWindow) -> None:
+    engine = FakeEngine(FakeEngine.words("word " * 80), context=500)
+    async with open_window(engine) as opened:
+        type_and_send(opened, "First " + "words " * 40)
+        await until(lambda: idle(opened))
+        await until(lambda: opened.window.chats.branch)
+        type_and_send(opened, "Second " + "words " * 120)
+        room = opened.window.chat_page.room
+        await until(room.isVisible)
+        assert len(texts(opened)) == 2
+        assert opened.window.chat_page.composer.current_text.startswith("Second")
+        room.buttons["drop_oldest"].click()
+        await until(lambda: len(texts(opened)) >= 4 and idle(opened))
+        assert "Second" in engine.requests[-1].messages[-1].text
