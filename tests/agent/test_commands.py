@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -120,17 +122,27 @@ def test_rules_survive_on_disk_and_bad_files_do_not_hurt(tmp_path: Path) -> None
     assert Rules(tmp_path, Path("/w")).items == []
 
 
-@given(st.text(alphabet="ab;&|>$`'\"\\ \n(){}*~#!=<x", max_size=25))
-@settings(max_examples=300, deadline=None)
-def test_nothing_with_a_special_character_outside_quotes_is_simple(text: str) -> None:
-    parsed = parse(text)
-    if parsed.simple:
-        import shlex
+_PARTS = ["ax", "b", " ", " ", ";", "&&", "'", '"', "\\", "\n", "$x", "`", ">", "&", "|", "(", "#",
+          "*", "' ; '", '" && "', "'a b'", '"c"', "=", "{", "!", "~", "\t", "''"]  # fmt: skip
+_PIECES = st.lists(st.sampled_from(_PARTS), max_size=10)
+_SHOW = "command_not_found_handle() { printf '%s\\0' \"$@\"; printf '\\1\\0'; }; PATH=/nowhere\n"
 
-        lexer = shlex.shlex(text.replace("\n", ";"), posix=True, punctuation_chars=";&|")
-        lexer.whitespace_split = True
-        words = [word for word in lexer if word not in (";", "&&", "||", "|")]
-        assert [word for part in parsed.parts for word in part] == words
+
+@pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="the shell itself is the judge")
+@given(_PIECES)
+@settings(max_examples=150, deadline=None)
+def test_what_is_called_simple_is_what_the_shell_runs(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    parsed = parse(text)
+    if not parsed.simple or "|" in text:
+        return
+    done = subprocess.run(
+        ["/bin/bash", "--norc", "-c", _SHOW + text], capture_output=True, check=False
+    )
+    said = done.stdout.decode().split("\1\0")
+    ran = [tuple(words.split("\0")[:-1]) for words in said if words]
+    assert done.stderr == b""
+    assert list(parsed.parts) == ran
 
 
 def _asks(text: str, files: int = 0) -> tuple[str, ...]:
