@@ -64,7 +64,8 @@ async def _run_window(
     icons = Icons(icons_folder(), theme)
     tasks = TaskOwner(on_error=lambda name, error: window.report(name, error))
     state = WindowState(paths.config / "window.ini")
-    window = MainWindow(theme, icons, ChatServices(storage, seat, seat), state, tasks)
+    services = ChatServices(storage, seat, seat, lambda: settings.text("chat.system_prompt"))
+    window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)
     area = SettingsArea(settings, theme, tasks, lambda: seat.view)
     window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
@@ -132,7 +133,7 @@ class SettingsFollower:
         self._paths = paths
 
     def follow_look(self) -> None:
-        """Theme and text size, at once."""
+        """The theme, at once."""
         scheme = self._settings.text("look.theme")
         if scheme in ("system", "light", "dark") and scheme != self._theme.scheme:
             self._theme.set_scheme(scheme)  # type: ignore[arg-type]  # checked on the line above

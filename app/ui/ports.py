@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,8 +40,9 @@ class EngineControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatServices:
-    """What the chat part works with."""
+    """What the chat part works with. New chats begin with the standing instructions."""
 
     storage: Storage
     engine: ChatEngine
     control: EngineControl
+    standing_instructions: Callable[[], str] = str
