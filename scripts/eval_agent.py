@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from app.agent.agent import Agent
 from app.agent.events import RunEnded, TestsRun, Tier
 from app.agent.hands import open_hands
+from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
 from app.agent.types import Mode
 from app.cli.agent import EngineChoice, add_engine_arguments, choose_engine
@@ -141,6 +142,7 @@ async def work_on(
             hands,
             options,
             traits=choice.traits,
+            records=FileRunRecords(arguments.log) if arguments.log else None,
             context_tokens=choice.context_tokens,
         )
         try:
@@ -218,6 +220,9 @@ async def evaluate(arguments: argparse.Namespace) -> list[Result]:
                 result = Result(**{**asdict(result), "single_shot": shot})
             results.append(result)
             print(line(result), flush=True)
+            if arguments.json:
+                rows = [asdict(one) for one in results]
+                arguments.json.write_text(json.dumps({"results": rows}, indent=2))
     return results
 
 
@@ -261,6 +266,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--max-tokens", type=int, default=1024, metavar="N")
     parser.add_argument("--test", default="python3 -B test_solution.py", metavar="CMD")
     parser.add_argument("--baseline", action="store_true", help="also ask the model alone, once")
+    parser.add_argument("--log", type=Path, metavar="DIR", help="keep every conversation there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     parser.add_argument(
         "--cache", default=str(Path.home() / ".cache" / "garret" / "human-eval"), metavar="DIR"

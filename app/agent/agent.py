@@ -145,7 +145,7 @@ class Agent:
                 ended.message,
                 run.steps,
                 run.tokens,
-                self._changes(run),
+                await asyncio.to_thread(self._changes),
                 time.monotonic() - started,
                 dict(run.facts),
             )
@@ -173,10 +173,10 @@ class Agent:
                 reason = "The model called a tool, so it is given tools."
                 self.choice = TierChoice(Tier.NATIVE, reason)
                 run.emit(TierChosen(Tier.NATIVE, reason))
-                await run.restart(self._opening(text))
+                await run.restart(await asyncio.to_thread(self._opening, text))
                 return await self._work_with_tools(run, text, found.answer)
         if not self._talk.messages:
-            for message in self._opening(text):
+            for message in await asyncio.to_thread(self._opening, text):
                 await run.add(message)
         else:
             await run.add(Message.of("user", text))
@@ -193,7 +193,7 @@ class Agent:
     async def _work_on_whole_files(self, run: Run, text: str) -> Ended:
         environment = ""
         if not self._talk.messages:
-            system = whole_file_prompt(self._hands.workspace)
+            system = await asyncio.to_thread(whole_file_prompt, self._hands.workspace)
             await run.add(Message.of("system", system))
         return await WholeFileLoop(run, text).work(environment)
 
@@ -230,7 +230,7 @@ class Agent:
         except GarretError:
             run.count("records_failed")  # the work is done; the record alone is not
 
-    def _changes(self, run: Run) -> tuple[Change, ...]:
+    def _changes(self) -> tuple[Change, ...]:
         """What is different now from before this request."""
         return self._hands.undo.changes(self.run_id, self._turn) or ()
 

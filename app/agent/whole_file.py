@@ -6,6 +6,7 @@ through the same hands as any tool call, runs the tests, and hands their output 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
@@ -133,10 +134,11 @@ class WholeFileLoop:
         context = run.context_tokens or UNKNOWN_CONTEXT_TOKENS
         budget = int(_FILES_SHARE * context * CHARS_PER_TOKEN)
         jail = run.hands.workspace
-        selection = select_files(jail, self._task, budget)
+        selection = await asyncio.to_thread(select_files, jail, self._task, budget)
         if not self._command:
             shown = [file.path for file in selection.files]
-            self._command = test_command(jail, [*shown, *selection.other_paths])
+            paths = [*shown, *selection.other_paths]
+            self._command = await asyncio.to_thread(test_command, jail, paths)
         names = named_in(self._task)
         locked = _locked(selection, names)
         editable = [f.path for f in selection.files if f.path not in locked]
@@ -148,7 +150,7 @@ class WholeFileLoop:
         if isinstance(run.hands, KnowsShownFiles):
             for file in selection.files:
                 with contextlib.suppress(GarretError, OSError):
-                    run.hands.saw(file.path)
+                    await asyncio.to_thread(run.hands.saw, file.path)
         return _Files(
             {file.path: file.content for file in selection.files}, editable, locked, may_create
         )
