@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.core.messages import TextPart, ThinkingPart
@@ -223,3 +225,23 @@ def test_presentation_and_zoom_keep_the_transcript_whole(
 def test_icons_are_there(name: str) -> None:
     folder = Path(__file__).parents[2] / "resources" / "icons"
     assert "<svg" in (folder / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def test_marking_runs_across_paragraphs_and_code(transcript: Transcript) -> None:
+    transcript.set_messages([answer("First words.\n\n```py\nx = 1\n```\n\nLast words here.")])
+    turn()
+    editors = [e for _owner, view in transcript.views() if (e := editor_of(view)) is not None]
+    first, last = editors[0].viewport(), editors[-1].viewport()
+    QTest.mousePress(first, Qt.MouseButton.LeftButton, pos=QPoint(1, 8))
+    move = QMouseEvent(
+        QEvent.Type.MouseMove,
+        QPointF(first.mapFromGlobal(last.mapToGlobal(QPoint(600, 12)))),
+        QPointF(last.mapToGlobal(QPoint(600, 12))),
+        Qt.MouseButton.NoButton,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QCoreApplication.sendEvent(first, move)
+    assert transcript.selected_text() == "First words.\nx = 1\nLast words here."
+    QTest.mousePress(first, Qt.MouseButton.LeftButton, pos=QPoint(1, 8))
+    assert "Last" not in transcript.selected_text()

@@ -24,6 +24,7 @@ from app.ui.transcript.column import Column, Measures, Slot, estimate_height
 from app.ui.transcript.finder import Finder
 from app.ui.transcript.look import FormulaMaker, Look, make_look
 from app.ui.transcript.prose_view import ProseView
+from app.ui.transcript.selection import SelectionKeeper
 from app.ui.transcript.views import make_view
 
 MAX_LIVE = 60
@@ -31,6 +32,7 @@ _SIDE_MARGIN = 24
 _END_MARGIN = 28
 _NEAR_END = 6
 _IDLE_SLICE_S = 0.006
+_IDLE_DELAY_MS = 15  # after the last change, so that a resize is not slowed down
 _AHEAD = 0.8  # of the viewport's height is built above and below while idle
 
 ViewFactory = Callable[[Look, QWidget], CellView]
@@ -63,9 +65,10 @@ class CellArea(QAbstractScrollArea):
         self._anchor: tuple[int, int] = (0, 0)
         self._shift = 0
         self._finder = Finder(self)
+        self._selection = SelectionKeeper(self, self)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
-        self._idle.setInterval(0)
+        self._idle.setInterval(_IDLE_DELAY_MS)
         self._idle.timeout.connect(self._on_idle)
         self._setup_ui()
         theme.changed.connect(self._on_theme)
@@ -341,6 +344,7 @@ class CellArea(QAbstractScrollArea):
         view.resized_itself.connect(lambda at=slot: self._on_resized(at))
         if self._finder.words:
             self._finder.mark(view)
+        self._selection.watch(view)
         self._alive.append(slot)
         return view
 
