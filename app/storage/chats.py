@@ -10,7 +10,7 @@ from typing import Any
 
 from app.core.errors import StorageError
 from app.storage.database import Database
-from app.storage.rows import CHAT_COLUMNS, chat_from_row, parts_from_text, to_json
+from app.storage.rows import CHAT_COLUMNS, chat_from_row, clean, parts_from_text, to_json
 from app.storage.searchable import index_message
 from app.storage.titles import title_from
 from app.storage.values import Chat, ChatPlace
@@ -88,10 +88,10 @@ class ChatStore:
                 " created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                 (
                     uuid.uuid4().hex,
-                    title,
+                    clean(title),
                     int(bool(title)),
                     model,
-                    system_prompt,
+                    clean(system_prompt),
                     to_json(sampling or {}),
                     now,
                     now,
@@ -106,7 +106,7 @@ class ChatStore:
         unknown = changes.keys() - _EDITABLE
         if unknown:
             raise TypeError(f"not a field of a chat: {sorted(unknown)}")
-        values = dict(changes)
+        values = {k: clean(v) if isinstance(v, str) else v for k, v in changes.items()}
         if "sampling" in values:
             values["sampling"] = to_json(values["sampling"])
         for flag in ("pinned", "archived"):
@@ -201,6 +201,9 @@ def copy_chat(
         " sampling, folder_id, ?, ? FROM chats WHERE id = ? RETURNING id",
         (uuid.uuid4().hex, f"{source.title} (copy)".strip(), now, now, chat_id),
     ).fetchone()["id"]
+    connection.execute(
+        "INSERT INTO chat_tags SELECT ?, tag FROM chat_tags WHERE chat_id = ?", (new_id, chat_id)
+    )
     wanted: set[int] | None = None
     if upto_message is not None:
         wanted = {
@@ -227,6 +230,10 @@ def copy_chat(
             (new_id, new_ids[row["parent_id"]], *tuple(row)[2:]),
         ).fetchone()["id"]
         index_message(connection, new_message, parts_from_text(row["parts"]))
+        connection.execute(
+            "INSERT INTO context_starts SELECT ?, summary FROM context_starts WHERE message_id = ?",
+            (new_message, row["id"]),
+        )
     leaf = upto_message if upto_message is not None else source.active_leaf
     connection.execute(
         "UPDATE chats SET active_leaf = ? WHERE id = ?",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from app.core.errors import StorageError
 from app.storage.database import Database
+from app.storage.rows import clean
 from app.storage.values import Folder
 
 
@@ -31,26 +32,26 @@ class Labels:
 
     async def create_folder(self, name: str) -> Folder:
         """A new folder, or the one that has this name already."""
-        clean = _clean(name)
+        wanted = _clean(name)
 
         def job(connection: sqlite3.Connection) -> Folder:
-            connection.execute("INSERT OR IGNORE INTO folders (name) VALUES (?)", (clean,))
-            row = connection.execute("SELECT id FROM folders WHERE name = ?", (clean,)).fetchone()
-            return Folder(row["id"], clean)
+            connection.execute("INSERT OR IGNORE INTO folders (name) VALUES (?)", (wanted,))
+            row = connection.execute("SELECT id FROM folders WHERE name = ?", (wanted,)).fetchone()
+            return Folder(row["id"], wanted)
 
         return await self._db.write(job)
 
     async def rename_folder(self, folder_id: int, name: str) -> None:
         """Raises: StorageError when another folder has this name."""
-        clean = _clean(name)
+        wanted = _clean(name)
 
         def job(connection: sqlite3.Connection) -> None:
             taken = connection.execute(
-                "SELECT 1 FROM folders WHERE name = ? AND id != ?", (clean, folder_id)
+                "SELECT 1 FROM folders WHERE name = ? AND id != ?", (wanted, folder_id)
             ).fetchone()
             if taken:
-                raise StorageError(f"There is already a folder “{clean}”.", "Choose another name.")
-            connection.execute("UPDATE folders SET name = ? WHERE id = ?", (clean, folder_id))
+                raise StorageError(f"There is already a folder “{wanted}”.", "Choose another name.")
+            connection.execute("UPDATE folders SET name = ? WHERE id = ?", (wanted, folder_id))
 
         await self._db.write(job)
 
@@ -89,7 +90,7 @@ class Labels:
 
 
 def _clean(name: str) -> str:
-    clean = " ".join(name.split())[:80]
-    if not clean:
+    short = clean(" ".join(name.split())[:80])
+    if not short:
         raise StorageError("A name needs at least one letter.", "Type a name.")
-    return clean
+    return short

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.core.errors import StorageError
 from app.storage.database import Database
+from app.storage.rows import clean
 
 _VARIABLE = re.compile(r"\{\{\s*([^\W\d]\w*)\s*(?:\|([^{}]*))?\}\}")
 _NAME = re.compile(r"[^\W_][\w-]{0,39}")
@@ -67,8 +68,8 @@ class PromptLibrary:
 
         Raises: StorageError when the name cannot be typed after a slash.
         """
-        clean = name.strip().removeprefix("/")
-        if not _NAME.fullmatch(clean):
+        clean_name = name.strip().removeprefix("/")
+        if not _NAME.fullmatch(clean_name):
             raise StorageError(
                 "A prompt's name is one word of letters, digits and dashes.",
                 "Choose a short name such as “review”.",
@@ -79,7 +80,7 @@ class PromptLibrary:
                 "INSERT INTO prompts (name, description, text, updated_at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET description = excluded.description,"
                 " text = excluded.text, updated_at = excluded.updated_at RETURNING *",
-                (clean, description, text, self._clock()),
+                (clean_name, clean(description), clean(text), self._clock()),
             ).fetchone()
             return Prompt(**dict(row))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from app.core.messages import Message, Part, TextPart, part_from_json, part_to_json
 from app.storage.values import AnswerDetails, Chat, StoredMessage
@@ -23,7 +22,12 @@ _CHAT_FLAGS = ("title_is_custom", "pinned", "archived")
 
 def parts_to_text(parts: Iterable[Part]) -> str:
     """The stored JSON of a message's parts."""
-    return json.dumps([part_to_json(part) for part in parts], ensure_ascii=False)
+    return to_json([part_to_json(part) for part in parts])
+
+
+def clean(text: str) -> str:
+    """The text with lone surrogates replaced: SQLite takes only what UTF-8 can write."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def parts_from_text(text: str) -> tuple[Part, ...]:
@@ -37,8 +41,14 @@ def parts_from_text(text: str) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def to_json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+def to_json(value: object) -> str:
+    """Readable JSON; lone surrogates force the escaped form, which keeps them exactly."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=isinstance(value, Mapping))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def chat_from_row(row: sqlite3.Row) -> Chat:

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.core.ports import RunHead
 from app.storage.database import Database
+from app.storage.rows import clean, to_json
 
 _HEAD = "run_id, workspace, model, mode, task, started_at"
 
@@ -28,7 +29,14 @@ class RunStore:
             connection.execute(
                 "INSERT INTO runs (run_id, workspace, model, mode, task, started_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (head.run_id, head.workspace, head.model, head.mode, head.task, head.started_at),
+                (
+                    head.run_id,
+                    head.workspace,
+                    head.model,
+                    head.mode,
+                    clean(head.task),
+                    head.started_at,
+                ),
             )
 
         await self._db.write(job)
@@ -38,7 +46,7 @@ class RunStore:
 
         Raises: StorageError.
         """
-        text = json.dumps(entry, ensure_ascii=False)
+        text = to_json(entry)
 
         def job(connection: sqlite3.Connection) -> None:
             connection.execute(

@@ -6,6 +6,7 @@ import re
 import sqlite3
 
 from app.storage.database import Database
+from app.storage.rows import clean
 from app.storage.values import SearchHit
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private-use characters mark the matches in a snippet
@@ -27,7 +28,7 @@ class Search:
         All words must occur, in any case; "quoted words" must occur as they stand. A query with
         a word of fewer than three characters is looked for as it stands.
         """
-        text = query.strip()[:_MAX_QUERY_CHARS].replace("\x00", " ")
+        text = clean(query.strip()[:_MAX_QUERY_CHARS].replace("\x00", " "))
         if not text:
             return []
         return await self._db.read(

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from app.core.messages import AttachmentPart, Part, TextPart, ThinkingPart, ToolCallPart
+from app.storage.rows import clean
 
 MAX_INDEXED_CHARS = 200_000  # of one message; indexing takes about 0.25 s per million
 
@@ -24,7 +25,7 @@ def searchable_text(parts: Iterable[Part]) -> str:
                 found.extend((name, arguments))
             case _:
                 found.append(part.text)
-    text = "\n".join(piece for piece in found if piece)[:MAX_INDEXED_CHARS]
+    text = clean("\n".join(piece for piece in found if piece)[:MAX_INDEXED_CHARS])
     return f"{text}\n\n" if text else ""
 
 

@@ -29,7 +29,7 @@ def _printable(text: str) -> str:
     return "".join(
         " " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c
         for c in text
-        if unicodedata.category(c) != "Cf"
+        if unicodedata.category(c) not in ("Cf", "Cs")
     )
 
 

@@ -10,7 +10,7 @@ from app.core.errors import StorageError
 from app.core.messages import Message, Part
 from app.storage.chats import load_chat, name_chat, touch_chat
 from app.storage.database import Database
-from app.storage.rows import MESSAGE_COLUMNS, message_from_row, parts_to_text, to_json
+from app.storage.rows import MESSAGE_COLUMNS, clean, message_from_row, parts_to_text, to_json
 from app.storage.searchable import index_message
 from app.storage.values import AnswerDetails, MessageState, StoredMessage
 
@@ -157,7 +157,7 @@ class MessageTree:
             connection.execute("DELETE FROM context_starts WHERE message_id = ?", (message_id,))
             if summary is not None:
                 connection.execute(
-                    "INSERT INTO context_starts VALUES (?, ?)", (message_id, summary)
+                    "INSERT INTO context_starts VALUES (?, ?)", (message_id, clean(summary))
                 )
 
         await self._db.write(job)
