@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.agent.types import Hands
 from app.core.errors import SettingError
 
 FILE_NAME = "mcp.json"  # in Garret's settings folder
@@ -55,6 +59,34 @@ def read_servers(file: Path) -> tuple[McpServer, ...]:
             )
         )
     return tuple(servers)
+
+
+@contextlib.asynccontextmanager
+async def remote_tools(
+    hands: Hands, file: Path, complain: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """The tools of the servers in `file`, added to `hands` for as long as the block lasts.
+
+    Args:
+        complain: told in plain words about each server that cannot be used.
+
+    Raises:
+        SettingError: the file cannot be understood.
+    """
+    servers = await asyncio.to_thread(read_servers, file)
+    if not servers:
+        yield
+        return
+    # Imported only where it is used: the SDK takes most of a second.
+    tools = importlib.import_module("app.agent.mcp").McpTools(servers)
+    try:
+        await tools.connect()
+        for problem in tools.problems:
+            complain(problem)
+        hands.add_tools(tools.tools)
+        yield
+    finally:
+        await tools.close()
 
 
 def _list(value: object) -> list[Any]:

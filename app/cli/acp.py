@@ -15,10 +15,11 @@ from app import __version__
 from app.agent.acp import EditorAgent
 from app.agent.agent import Agent
 from app.agent.hands import open_hands
+from app.agent.mcp_servers import FILE_NAME, remote_tools
 from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
 from app.agent.types import Mode
-from app.cli.agent import EngineChoice, add_engine_arguments, choose_engine, remote_tools
+from app.cli.agent import EngineChoice, add_engine_arguments, choose_engine
 from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
 
@@ -51,7 +52,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
         async def open_agent(folder: Path, mode: Mode) -> Agent:
             hands = await asyncio.to_thread(open_hands, folder, mode, paths)
             stack.push_async_callback(hands.close)
-            await stack.enter_async_context(remote_tools(hands, paths, _complain))
+            await stack.enter_async_context(
+                remote_tools(hands, paths.config / FILE_NAME, _complain)
+            )
             choice = await engines.get()
             return Agent(
                 choice.engine,

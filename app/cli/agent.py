@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.agent.agent import Agent, resume
 from app.agent.events import RunEnded, RunStatus, Tier
 from app.agent.hands import ToolBox, open_hands
-from app.agent.mcp_servers import FILE_NAME, read_servers
+from app.agent.mcp_servers import FILE_NAME, remote_tools
 from app.agent.record import FileRunRecords
 from app.agent.run import AgentOptions
 from app.agent.tiers import ModelTraits, choose_tier, probe
@@ -116,7 +115,7 @@ async def _run(arguments: argparse.Namespace, json_output: JsonOutput | None) ->
 
     async def start_and_work() -> int:
         async with (
-            remote_tools(hands, paths, _complain),
+            remote_tools(hands, paths.config / FILE_NAME, _complain),
             choose_engine(arguments, paths, settings) as choice,
         ):
             agent = await _agent(arguments, paths, settings, hands, choice)
@@ -247,27 +246,6 @@ async def _other(engine: OpenAIChatEngine, arguments: argparse.Namespace) -> Eng
         name = name or next(iter(await engine.models()), "")
         context = context or await engine.context_tokens(name)
     return EngineChoice(engine, ModelTraits(name or "default"), context, OTHER_ENGINE_RETRY_S)
-
-
-@contextlib.asynccontextmanager
-async def remote_tools(
-    hands: Hands, paths: Paths, complain: Callable[[str], None]
-) -> AsyncIterator[None]:
-    """The tools of the user's MCP servers, for as long as the block lasts."""
-    servers = read_servers(paths.config / FILE_NAME)
-    if not servers:
-        yield
-        return
-    # Imported only where it is used: the SDK takes most of a second.
-    tools = importlib.import_module("app.agent.mcp").McpTools(servers)
-    try:
-        await tools.connect()
-        for problem in tools.problems:
-            complain(problem)
-        hands.add_tools(tools.tools)
-        yield
-    finally:
-        await tools.close()
 
 
 @contextlib.contextmanager
