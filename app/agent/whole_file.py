@@ -33,6 +33,10 @@ UNKNOWN_CONTEXT_TOKENS = 8_192
 _FILES_SHARE = 0.35
 _OUTPUT_CHARS = 3_000
 _MOST_CORRECTIONS = 2
+_LANGUAGES = {
+    "py": "python", "js": "javascript", "ts": "typescript", "rs": "rust", "rb": "ruby",
+    "sh": "bash", "go": "go", "java": "java", "c": "c", "cpp": "cpp", "html": "html", "css": "css",
+}  # fmt: skip
 _RETRY_TEMPERATURE = 0.5  # the same prompt answered greedily would give the same wrong file
 
 
@@ -111,7 +115,7 @@ class WholeFileLoop:
                 may_create=files.may_create,
                 shown=files.shown,
             )
-            if problem := self._problem(answer, found):
+            if problem := self._problem(answer, found, files):
                 if self._corrections >= _MOST_CORRECTIONS:
                     return Ended("stopped", f"The model's answer could not be used: {problem}.")
                 await self._correct(problem)
@@ -160,7 +164,7 @@ class WholeFileLoop:
         if answer.calls or text_calls.find_calls(answer.text, specs).calls:
             raise CallsTools(answer)
 
-    def _problem(self, answer: ModelAnswer, found: FileAnswer) -> str:
+    def _problem(self, answer: ModelAnswer, found: FileAnswer, files: _Files) -> str:
         if answer.repeating:
             return "it repeats itself"
         if answer.finish == "length" or found.cut:
@@ -169,6 +173,10 @@ class WholeFileLoop:
             return "it is empty"
         if found.refused and not found.files:
             return f"{', '.join(found.refused)} must not be changed"
+        if found.files and all(
+            content.strip() == files.shown.get(path, "").strip() for path, content in found.files
+        ):
+            return "the file is the same as before, so the code that the task asks for is missing"
         return found.problem
 
     async def _correct(self, problem: str) -> None:
@@ -226,7 +234,7 @@ class WholeFileLoop:
             )
         text = (
             f"I ran `{self._command}` and it failed:\n\n{output}\n\n"
-            "Find the mistake in your code and answer with the complete corrected file."
+            "Find the mistake in your code, mend it, and answer with the complete new file."
         )
         await run.add(Message.of("user", text))
         return None
@@ -262,19 +270,26 @@ def _first_turn(environment: str, task: str, selection: Selection, editable: lis
         parts.append("Other files, not shown: " + ", ".join(selection.other_paths[:60]) + "\n")
     parts.append(f"Task: {task}")
     if len(editable) == 1:
-        # A small model copies a form more surely than it follows a description of one.
+        # A small model copies a form more surely than it follows a description of one, and it
+        # copies the file too unless it is told what is new.
         parts.append(
-            f"\nAnswer with the complete new content of {editable[0]}, in this form:\n\n"
-            f"{editable[0]}\n```\n(the whole file)\n```"
+            f"\nWrite the code now. Answer with the complete new content of {editable[0]}, "
+            f"with the task done:\n\n{editable[0]}\n```{_language(editable[0])}\n(new content)\n```"
         )
     return "\n".join(parts)
+
+
+def _language(path: str) -> str:
+    """The word models are used to after a fence."""
+    return _LANGUAGES.get(path.rpartition(".")[2], "")
 
 
 def _show_file(file: ProjectFile) -> str:
     fence = "```"
     while fence in file.content:
         fence += "`"
-    return f"{file.path}\n{fence}\n{file.content.rstrip()}\n{fence}\n"
+    content = file.content.rstrip()
+    return f"{file.path}\n{fence}{_language(file.path)}\n{content}\n{fence}\n"
 
 
 def _is_named(path: str, names: object) -> bool:

@@ -19,7 +19,7 @@ _COMMENT = re.compile(
     r"^\s*(?:#|//|--|;|/\*|<!--)\s*(?:file(?:name)?\s*:\s*)?(\S+?)\s*(?:\*/|-->)?$", re.I
 )
 _DEFINED = re.compile(r"^\s*(?:async\s+)?(?:def|class|function)\s+(\w+)", re.MULTILINE)
-PLACEHOLDER_PATH = "path/of/the/file.py"
+PLACEHOLDER_PATH = "name_of_the_file.py"
 
 
 @dataclass(frozen=True, slots=True)

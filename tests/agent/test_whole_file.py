@@ -93,7 +93,7 @@ def test_it_gives_up_after_so_many_rounds(tmp_path: Path) -> None:
 def test_a_test_named_in_the_task_is_not_therefore_written(tmp_path: Path) -> None:
     hands = Project(tmp_path)
     task = "Complete solution.py. The tests are in test_solution.py."
-    engine = FakeEngine(text(f"path/of/the/file.py\n```\n{RIGHT}```"))
+    engine = FakeEngine(text(f"name_of_the_file.py\n```\n{RIGHT}```"))
     end = ended(work(Agent(engine, hands, OPTIONS), task))
     assert (end.status, end.files_changed) == ("done", ("solution.py",))
 
@@ -102,6 +102,7 @@ def test_a_test_named_in_the_task_is_not_therefore_written(tmp_path: Path) -> No
     "bad",
     [
         text(""),
+        answer(STUB),
         text("solution.py\n```python\ndef double(", "length"),
         text(f"test_solution.py\n```python\n{RIGHT}```"),
         text("la la la, something to repeat that is long enough to be noticed. " * 40),

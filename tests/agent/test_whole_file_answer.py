@@ -33,7 +33,7 @@ def read(text: str, **more: list[str]) -> FileAnswer:
         f"```python\n# File: f.py\n{CODE}```",
         f"f.py\n```python\n{CODE}```",
         f"./app/f.py\n```python\n{CODE}```",
-        f"path/of/the/file.py\n```\n{CODE}```",
+        f"name_of_the_file.py\n```\n{CODE}```",
         f"```python\n{CODE}```",
         f"Sure! Here you go:\n\n```python\n{CODE}```\n\nUse it like this:\n```\nf()\n```",
         f"app/f.py\n~~~\n{CODE}~~~",
@@ -71,7 +71,7 @@ def test_code_without_a_path_is_unclear_where_there_are_two_files() -> None:
 
 def test_code_without_a_path_is_recognised_by_what_it_defines() -> None:
     shown = {"a.py": "def g(): pass\n", "b.py": "def f(): pass\n"}
-    text = f"path/of/the/file.py\n```\n{CODE}```"
+    text = f"name_of_the_file.py\n```\n{CODE}```"
     found = read_answer(text, editable=["a.py", "b.py"], locked=[], may_create=[], shown=shown)
     assert found.files == (("b.py", CODE),)
 
