@@ -115,9 +115,11 @@ class EngineModel:
             LoadCancelled, BadModelFile, UnsupportedModel, OutOfMemory.
         """
         started = time.perf_counter()
+        # Planned first: afterwards the weights no longer count as free memory.
+        plan = plan or plan_context(spec, header)
         weights = load_weights(spec, header, on_progress)
         try:
-            model = cls(spec, weights, plan or plan_context(spec, header), max_queue, cache)
+            model = cls(spec, weights, plan, max_queue, cache)
         except BaseException:
             lib.llama_model_free(weights.handle)
             raise

@@ -21,6 +21,7 @@ from app.core.errors import (
     UnsupportedModel,
     error_from_json,
 )
+from app.engine import loaded_model
 from app.engine import service as service_module
 from app.engine.service import Service
 from app.engine.types import GenerationRequest, Prompt
@@ -222,3 +223,30 @@ def test_an_idle_model_is_let_go(hybrid_model_path: Path, monkeypatch: pytest.Mo
         pytest.fail("still loaded")
 
     run(scenario)
+
+
+def test_the_context_is_planned_before_the_weights_take_their_memory(
+    hybrid_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the free memory falls with the load; counting the weights twice left 2,048."""
+    order: list[str] = []
+    plan, load = loaded_model.plan_context, loaded_model.load_weights
+
+    def planned(*args: Any) -> Any:
+        order.append("plan")
+        return plan(*args)
+
+    def loaded(*args: Any) -> Any:
+        order.append("load")
+        return load(*args)
+
+    monkeypatch.setattr(loaded_model, "plan_context", planned)
+    monkeypatch.setattr(loaded_model, "load_weights", loaded)
+
+    async def scenario(service: Service) -> None:
+        event = await _load(service, _spec(hybrid_model_path, n_ctx=0))
+        assert event.model is not None
+        assert event.model.n_ctx == 32_768
+
+    run(scenario)
+    assert order == ["plan", "load"]
