@@ -29,7 +29,7 @@ from app.session.events import (
     SessionEvent,
 )
 from app.storage.values import Chat, StoredMessage
-from app.ui.chat_items import item_of, items_of, room_notice
+from app.ui.chat_items import item_of, items_of, reread_words, room_notice
 from app.ui.chat_page import ChatPage
 from app.ui.ports import ChatServices
 from app.ui.tasks import TaskOwner
@@ -37,6 +37,7 @@ from app.ui.transcript.cells import NoticeCell, ProgressCell
 from app.ui.transcript.messages import MessageItem
 
 _DRAFT_DELAY_MS = 400
+_DEAR_S = 5.0  # a longer wait is announced before it is caused
 _ROOM_ID = -1_000_000_000  # the cells that tell how room was made
 _MAKING_ROOM = "Summing up the older messages to make room…"
 
@@ -66,6 +67,8 @@ class ChatController(QObject):
     chat_opened = Signal(object)  # Chat, or None for a new one
     answering_changed = Signal()
     usage_known = Signal(object)  # TurnEnded of the open chat
+    answer_ended = Signal()
+    costly = Signal(str, object)  # what an action costs, and what does it all the same
     problem = Signal(object)  # GarretError that belongs to no message
 
     def __init__(
@@ -327,6 +330,15 @@ class ChatController(QObject):
         if not 0 <= at < len(stored.sibling_ids):
             return
         sibling_id = stored.sibling_ids[at]
+        cost = await self._session(chat.id).reread_cost(show=sibling_id)
+        if cost.seconds is not None and cost.seconds > _DEAR_S:
+            self.costly.emit(
+                reread_words(cost), lambda: self._tasks.start("sibling", self._go(chat, sibling_id))
+            )
+            return
+        await self._go(chat, sibling_id)
+
+    async def _go(self, chat: Chat, sibling_id: int) -> None:
         branch = await self._session(chat.id).select_sibling(sibling_id)
         if self.chat_id == chat.id:
             following = self._page.transcript.is_following
@@ -387,6 +399,7 @@ class ChatController(QObject):
             self.branch = branch
             self.chat = await self._storage.chats.get(chat_id)
             self._after_change()
+            self.chats_changed.emit()
 
     async def _send_queued(self, chat_id: int) -> None:
         waiting = await self._storage.queue.list(chat_id)
@@ -429,6 +442,7 @@ class ChatController(QObject):
                 transcript.set_note_under(message_id, None)
             case AnswerEnded(message) if shown:
                 transcript.end_answer(item_of(message))
+                self.answer_ended.emit()
             case _:
                 pass
 

@@ -14,6 +14,7 @@ from app.core.errors import (
     OutOfMemory,
     error_from_json,
 )
+from app.session.context import RereadCost
 from app.storage.values import AnswerDetails, StoredMessage
 from app.ui.transcript.cells import NoticeCell
 from app.ui.transcript.messages import MessageItem
@@ -118,3 +119,11 @@ def room_notice(left_out: int, summary: str) -> NoticeCell:
     if summary:
         words = f"The model now reads a summary instead of the first {left_out} messages."
     return NoticeCell("info", words)
+
+
+def reread_words(cost: RereadCost) -> str:
+    """What an action that breaks prompt reuse will cost with the next question."""
+    words = f"The model will have to read {count_words(cost.tokens)} tokens again"
+    if cost.seconds is not None:
+        words += f", about {duration_words(cost.seconds)}"
+    return f"{words}."

@@ -132,6 +132,10 @@ class Composer(QWidget):
         """How much will be sent, or how fast the answer comes."""
         self.tokens.setText(words)
 
+    def set_enter_sends(self, on: bool) -> None:
+        """Whether Enter sends; otherwise Ctrl+Enter does."""
+        self.text.enter_sends = on
+
     def set_text(self, text: str) -> None:
         """Replaces what is written and puts the cursor behind it."""
         self.text.setPlainText(text)

@@ -24,6 +24,7 @@ class ComposerText(QPlainTextEdit):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.completing = False
+        self.enter_sends = True
         make_slim(self)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
@@ -53,7 +54,8 @@ class ComposerText(QPlainTextEdit):
         ):
             self.completion_key.emit(key)
             return
-        if key in _SUBMIT_KEYS and not shift:
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if key in _SUBMIT_KEYS and not shift and (self.enter_sends or control):
             self.submitted.emit()
             return
         if key == Qt.Key.Key_Up and self.textCursor().blockNumber() == 0 and self._is_recall():

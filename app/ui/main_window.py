@@ -16,7 +16,12 @@ from __future__ import annotations
 import asyncio
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeySequence
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QCloseEvent,
+    QKeySequence,
+)
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 
 from app import __version__
@@ -31,7 +36,7 @@ from app.ui.composer_controller import ComposerController
 from app.ui.engine_view_controller import EngineViewController
 from app.ui.help_dialogs import About, KeyboardMap
 from app.ui.icons import Icons
-from app.ui.ports import ChatServices
+from app.ui.ports import ChatOptions, ChatServices
 from app.ui.sidebar import Sidebar
 from app.ui.sidebar_controller import SidebarController
 from app.ui.tasks import TaskOwner
@@ -128,6 +133,10 @@ class MainWindow(QMainWindow):
         self.chats.chat_opened.connect(self._on_chat_opened)
         self.chats.chats_changed.connect(self._show_title)
         self.chats.problem.connect(self.show_problem)
+        self.chats.answer_ended.connect(self._on_answer_ended)
+        self.chats.costly.connect(
+            lambda words, then: self.toast.say(words, action=self.tr("Do it"), then=then)
+        )
         self.sidebar_control.trashed.connect(self._on_trashed)
         self.chat_page.composer.problem.connect(self.toast.say)
 
@@ -169,6 +178,14 @@ class MainWindow(QMainWindow):
     def set_engine_view(self, view: EngineView) -> None:
         """Each change of the supervisor's view, and the first."""
         self.engine.set_view(view)
+
+    def set_options(self, options: ChatOptions) -> None:
+        """The user's chat settings, at the start and after each change."""
+        self.chat_page.composer.set_enter_sends(options.enter_sends)
+        self.chat_page.transcript.set_options(
+            show_thinking=options.show_thinking, show_speed=options.show_speed
+        )
+        self._theme.set_code_family(options.code_font)
 
     def show_problem(self, error: GarretError) -> None:
         """An error that belongs to no message."""
@@ -267,7 +284,14 @@ class MainWindow(QMainWindow):
     def _show_title(self) -> None:
         chat = self.chats.chat
         title = chat.title if chat is not None else ""
-        self.setWindowTitle(f"{title} — Garret" if title else "Garret")
+        self.setWindowTitle(title or "Garret")
+
+    def _on_answer_ended(self) -> None:
+        """Said once to a screen reader, not for every token."""
+        event = QAccessibleAnnouncementEvent(
+            self.chat_page.transcript, self.tr("The answer is finished.")
+        )
+        QAccessible.updateAccessibility(event)
 
     def _on_trashed(self, chat: Chat) -> None:
         self.toast.say(

@@ -10,7 +10,7 @@ from app.core.engine_view import EngineView, ModelChoice
 from app.core.ports import ChatEngine
 from app.storage.storage import Storage
 
-__all__ = ["ChatServices", "EngineControl", "ModelChoice"]
+__all__ = ["ChatOptions", "ChatServices", "EngineControl", "ModelChoice"]
 
 
 class EngineControl(Protocol):
@@ -46,3 +46,13 @@ class ChatServices:
     engine: ChatEngine
     control: EngineControl
     standing_instructions: Callable[[], str] = str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """The settings of section "chat", and the code font ("" is the system's), as values."""
+
+    enter_sends: bool = True
+    show_thinking: bool = False
+    show_speed: bool = True
+    code_font: str = ""

@@ -112,9 +112,10 @@ class Sidebar(QWidget):
         button.set_left()
         self._icons.bind(button, icon)
         button.clicked.connect(lambda: self.page_chosen.emit(name))
+        last = self._pages.count()
+        before_settings = last > 0 and self.findChild(FlatButton, "page-settings") is not None
+        self._pages.insertWidget(last - 1 if before_settings else last, button)
         button.setObjectName(f"page-{name}")
-        button.setSizePolicy(self.new_chat.sizePolicy())
-        self._pages.addWidget(button)
 
     def set_page(self, name: str) -> None:
         """Marks the page in front."""

@@ -145,6 +145,7 @@ class Theme(QObject):
         self._app = app
         self._zoom = 1.0
         self._presenting = False
+        self._code_family = ""
         self._own_palette = app.style().name().lower() == "fusion"
         self._hints = QGuiApplication.styleHints()
         self._hints.colorSchemeChanged.connect(self._on_scheme_changed)
@@ -186,6 +187,12 @@ class Theme(QObject):
             self._refresh()
             self.changed.emit()
 
+    def set_code_family(self, family: str) -> None:
+        """The font for code; "" is the system's."""
+        if family != self._code_family:
+            self._code_family = family
+            self.changed.emit()
+
     def set_zoom(self, zoom: float) -> None:
         bounded = min(max(zoom, ZOOM_STEPS[0]), ZOOM_STEPS[-1])
         if bounded != self._zoom:
@@ -210,6 +217,8 @@ class Theme(QObject):
     def code_font(self, scale: float = 0.93) -> QFont:
         """The system's fixed-pitch font at the size of the text around it."""
         font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        if self._code_family:
+            font.setFamily(self._code_family)
         font.setPointSizeF(self.text_font(scale).pointSizeF())
         font.setStyleHint(QFont.StyleHint.Monospace)
         return font

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QDialog, QLabel, QLineEdit
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QDialog,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QTextEdit,
+)
 from pytestqt.qtbot import QtBot
 
 from app.core.control import ModelInfo
@@ -20,8 +27,10 @@ from app.core.errors import BadModelFile, EngineDied, OutOfMemory
 from app.core.events import PromptProgress, TextDelta, ThinkingDelta
 from app.ui.chat_switcher import ChatSwitcher
 from app.ui.details_popover import Popover
+from app.ui.ports import ChatOptions
 from app.ui.theme import Theme
 from app.ui.transcript.cells import CodeCell, NoticeCell, ProgressCell, ThinkingCell
+from app.ui.transcript.finder import editor_of
 from app.ui.tune_dialog import TuneDialog
 from tests.fakes import FakeEngine, FakeEngineControl
 from tests.ui.conftest import Opened, in_qt_loop, until
@@ -445,3 +454,54 @@ async def test_a_full_context_asks_what_to_do_and_cuts_nothing(open_window: Open
         room.buttons["drop_oldest"].click()
         await until(lambda: len(texts(opened)) >= 4 and idle(opened))
         assert "Second" in engine.requests[-1].messages[-1].text
+
+
+@in_qt_loop
+async def test_chat_settings_take_effect_at_once(open_window: OpenWindow, theme: Theme) -> None:
+    script = [ThinkingDelta("Let me see."), *FakeEngine.words("Yes.")]
+    async with open_window(FakeEngine(script)) as opened:
+        type_and_send(opened, "Is it so?")
+        await until(lambda: idle(opened))
+        transcript = opened.window.chat_page.transcript
+        assert not any("Let me see." in e.toPlainText() for e in editors(opened))
+        opened.window.set_options(ChatOptions(enter_sends=False, show_thinking=True))
+        assert any("Let me see." in e.toPlainText() for e in editors(opened))
+        assert transcript.live_count > 0
+        box = opened.window.chat_page.composer.text
+        box.setPlainText("one")
+        QTest.keyClick(box, Qt.Key.Key_Return)
+        assert "\n" in box.toPlainText()
+        QTest.keyClick(box, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        await until(lambda: len(texts(opened)) == 4 and idle(opened))
+
+
+def editors(opened: Opened) -> list[QTextEdit | QPlainTextEdit]:
+    views = [view for _owner, view in opened.window.chat_page.transcript.views()]
+    return [editor for view in views if (editor := editor_of(view)) is not None]
+
+
+@in_qt_loop
+async def test_the_window_is_titled_after_its_chat(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "What is a monad?")
+        await until(lambda: idle(opened))
+        await until(lambda: opened.window.windowTitle() == "What is a monad?")
+
+
+@in_qt_loop
+async def test_other_pages_come_to_the_front_and_settings_stay_last(
+    open_window: OpenWindow,
+) -> None:
+    async with open_window() as opened:
+        page = QLabel("page")
+        opened.window.add_page("settings", "Settings", "settings", page)
+        opened.window.add_page("models", "Models", "model", QLabel("models"), "Ctrl+2")
+        opened.window.sidebar.page_chosen.emit("settings")
+        assert opened.window.page == "settings"
+        names = [
+            opened.window.sidebar._pages.itemAt(at).widget().text()
+            for at in range(opened.window.sidebar._pages.count())
+        ]
+        assert names == ["Models", "Settings"]
+        opened.window.new_chat()
+        assert opened.window.page == "chat"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFontMetricsF, QKeyEvent, QPalette, QResizeEvent
@@ -58,6 +59,7 @@ class CellArea(QAbstractScrollArea):
         self._look = make_look(theme, icons, formulas)
         self._measures = measures_of(self._look)
         self._column: Column[CellView] = Column(self._look.gap)
+        self._options = (False, True)  # thinking opened by itself, speed in the footers
         self._alive: list[Slot[CellView]] = []
         self._factories: dict[str, ViewFactory] = {}
         self._following = True
@@ -234,7 +236,9 @@ class CellArea(QAbstractScrollArea):
                 self._discard(slot)
 
     def _on_theme(self) -> None:
-        self._look = make_look(self._theme, self._icons, self._formulas)
+        look = make_look(self._theme, self._icons, self._formulas)
+        thinking, speed = self._options
+        self._look = replace(look, open_thinking=thinking, show_speed=speed)
         self._measures = measures_of(self._look)
         self._drop_views(0, len(self._column))
         self._column.gap = self._look.gap

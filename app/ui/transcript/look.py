@@ -46,6 +46,8 @@ class Look:
     column: int
     formulas: FormulaMaker | None = None
     icons: Icons | None = None
+    open_thinking: bool = False
+    show_speed: bool = True
 
     @property
     def gap(self) -> int:

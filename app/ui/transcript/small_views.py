@@ -206,7 +206,7 @@ class FooterView(CellView):
         self._place.setVisible(several)
         self._place.setText(f"{value.index + 1}/{value.count}")
         self._summary.setText(value.summary)
-        self._summary.setVisible(bool(value.summary))
+        self._summary.setVisible(bool(value.summary) and self.look.show_speed)
 
     def height_for(self, width: int) -> int:
         assert self._value is not None

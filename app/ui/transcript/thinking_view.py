@@ -33,6 +33,8 @@ class ThinkingView(CellView):
         self.button.clicked.connect(self._on_toggle)
         self.browser: PassiveBrowser | None = None
         self._show_icon()
+        if look.open_thinking:
+            self._set_open(True)
 
     def set_value(self, value: Cell) -> None:
         assert isinstance(value, ThinkingCell)
@@ -74,7 +76,11 @@ class ThinkingView(CellView):
         painter.end()
 
     def _on_toggle(self) -> None:
-        self._open = not self._open
+        self._set_open(not self._open)
+        self.resized_itself.emit()
+
+    def _set_open(self, on: bool) -> None:
+        self._open = on
         self._show_icon()
         if self._open and self.browser is None:
             self.browser = PassiveBrowser(self.look, self)
@@ -82,7 +88,6 @@ class ThinkingView(CellView):
         if self.browser is not None:
             self.browser.setVisible(self._open)
             self._write()
-        self.resized_itself.emit()
         self.update()
 
     def _show_icon(self) -> None:

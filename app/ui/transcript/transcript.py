@@ -50,6 +50,12 @@ class Transcript(CellArea):
         self._frame.setInterval(FRAME_MS)
         self._frame.timeout.connect(self.flush)
 
+    def set_options(self, *, show_thinking: bool, show_speed: bool) -> None:
+        """Whether reasoning is open by itself, and whether footers tell the speed."""
+        if (show_thinking, show_speed) != self._options:
+            self._options = (show_thinking, show_speed)
+            self._on_theme()
+
     def spoken_name(self, message_id: int) -> str:
         item = self._items.get(message_id)
         return item.spoken_name if item is not None else ""
