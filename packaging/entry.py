@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 
 
@@ -16,6 +17,16 @@ def start() -> int:
     return main()
 
 
+def restore_environment() -> None:
+    """The sandbox launcher becomes the command: nothing the bundle added may go with it."""
+    given = getattr(sys, "garret_environ", None)
+    if given is not None:
+        os.environ.clear()
+        os.environ.update(given)
+
+
 if __name__ == "__main__":
     multiprocessing.freeze_support()  # before any Qt import: children re-run this file
+    if sys.argv[1:2] == ["_sandbox"]:
+        restore_environment()
     sys.exit(start())

@@ -5,6 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
+# The bootloader points the linker at the bundle; the programs we start must not be.
+_before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+if sys.platform.startswith("linux"):
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    if _before is not None:
+        os.environ["LD_LIBRARY_PATH"] = _before
+
+# The environment as it was given to us, before this and other hooks add to it: what the sandbox
+# launcher hands on. Its caller has chosen every variable in it.
+sys.garret_environ = {
+    name: value for name, value in os.environ.items() if not name.startswith(("_PYI_", "_MEI"))
+}
+
 # A windowed program on Windows has none; whatever prints would crash.
 if sys.stdout is None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
