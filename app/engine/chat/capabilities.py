@@ -39,6 +39,7 @@ class TemplateCapabilities:
     object_arguments: bool = True
     parallel_calls: bool = True
     repeated_roles: bool = True
+    user_after_result: bool = True
     typed_content: bool = False
 
 
@@ -84,7 +85,9 @@ def probe(render: Render, bos_text: str = "", eos_text: str = "") -> TemplateCap
     system, answer = said("system", "zqsystem"), said("assistant", "zqanswer")
     has_system = shows(("zqsystem",), [system, user]) is not None
     late = [user, answer, said("system", "zqlate"), user]
-    has_late = shows(("zqlate",), [system, *late] if has_system else late) is not None
+    # in some templates a later system message replaces the first
+    both = ("zqsystem", "zqlate") if has_system else ("zqlate",)
+    has_late = shows(both, [system, *late] if has_system else late) is not None
     has_tools = shows(("zqtool", "zqdescription"), [user], tools=[_TOOL]) is not None
 
     def history(arguments: object, calls: int = 1) -> list[dict[str, Any]]:
@@ -118,5 +121,6 @@ def probe(render: Render, bos_text: str = "", eos_text: str = "") -> TemplateCap
         parallel_calls=has_history
         and shows(("zqtool",), history(arguments, 2), **tools) is not None,
         repeated_roles=shows(("zquser",), [user, user]) is not None,
+        user_after_result=shows(("zqresult",), [*history(arguments), user], **tools) is not None,
         typed_content=typed,
     )

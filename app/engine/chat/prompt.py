@@ -7,7 +7,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.errors import BadChatTemplate, EngineRefused
@@ -102,25 +102,34 @@ class PromptBuilder:
         """
         template = self.template_for(tools=bool(request.tools))
         can = self.capabilities(template)
-        messages = fit_messages(request.messages, request.tools, can)
-        context, mark = self._context(template, can, messages, request)
         try:
-            text = self._renderer.render_now(template, context)
+            text, mark, messages = self._render(template, can, request)
         except TemplateRefused as refusal:
             raise EngineRefused(
                 f"The model's chat template does not accept this conversation: {refusal}.",
                 status=400,
             ) from refusal
+        except BadChatTemplate:
+            if not (request.tools and can.tools):
+                raise
+            # it stumbles over these tools: describe them in words of our own instead
+            can = replace(can, tools=False, call_history=False, tool_role=False)
+            text, mark, messages = self._render(template, can, request)
         splices = self.answers.splices(text, request.messages, self.control.next_end_of_turn)
-        tokens, boundaries = self._tokenize(
-            text, mark, splices, self._places(text, mark, context["messages"])
-        )
+        tokens, boundaries = self._tokenize(text, mark, splices, self._places(text, mark, messages))
         if request.prefill:
             tokens.extend(self._tokens_of(self.control.mark(request.prefill, mark), mark))
         if opening:
             tokens.extend(self._model.tokenizer.tokenize(opening, parse_special=True))
         boundaries.append(Boundary(len(tokens), "end"))
         return BuiltPrompt(Prompt(tuple(tokens), tuple(boundaries)), text, len(splices))
+
+    def _render(
+        self, template: str, can: TemplateCapabilities, request: ChatRequest
+    ) -> tuple[str, str, list[dict[str, Any]]]:
+        messages = fit_messages(request.messages, request.tools, can)
+        context, mark = self._context(template, can, messages, request)
+        return self._renderer.render_now(template, context), mark, context["messages"]
 
     def _context(
         self,

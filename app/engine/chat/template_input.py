@@ -63,6 +63,8 @@ def fit_messages(
         ]
     if not can.repeated_roles:
         fitted = _merge_repeated(fitted)
+    if can.tool_role and not can.user_after_result:
+        fitted = _user_into_result(fitted)
     return fitted
 
 
@@ -195,6 +197,19 @@ def _system_into_user(messages: list[ChatMessage]) -> list[ChatMessage]:
     if rest and rest[0].role == "user":
         return [ChatMessage("user", f"{system.content}\n\n{rest[0].content}"), *rest[1:]]
     return [ChatMessage("user", system.content), *rest]
+
+
+def _user_into_result(messages: list[ChatMessage]) -> list[ChatMessage]:
+    """What the user says right after a tool's result becomes part of it, for templates in which
+    only the assistant may speak then."""
+    out: list[ChatMessage] = []
+    for message in messages:
+        last = out[-1] if out else None
+        if last is not None and last.role == "tool" and message.role == "user":
+            out[-1] = replace(last, content=f"{last.content}\n\n{message.content}")
+        else:
+            out.append(message)
+    return out
 
 
 def _merge_repeated(messages: list[ChatMessage]) -> list[ChatMessage]:

@@ -16,7 +16,7 @@ from app.engine.chat.control_tokens import ControlTokens, control_texts, free_ma
 from app.engine.chat.prompt import PromptBuilder
 from app.engine.chat.renderer import TemplateRenderer
 from app.engine.chat.values import ChatMessage, ChatRequest, Tool, ToolCall
-from tests.scripted_engine import CHATML_SPECIALS, ByteTokenizer, ScriptedModel
+from tests.scripted_engine import CHATML_SPECIALS, CHATML_TEMPLATE, ByteTokenizer, ScriptedModel
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +159,62 @@ def test_tools_are_described_where_the_template_knows_none(renderer: TemplateRen
     assert '"name": "read_file"' in text
     assert '<tool_call>\n{"name": "read_file", "arguments": {"path": "a.py"}}\n</tool_call>' in text
     assert "<tool_response>\nprint(1)\n</tool_response>" in text
+
+
+STRICT = (
+    "{% for m in messages %}"
+    "{% if m.role == 'system' and not loop.first %}{{ raise_exception('system first') }}{% endif %}"
+    "{% if m.role == 'user' and loop.previtem and loop.previtem.role != 'assistant' "
+    "and loop.previtem.role != 'system' %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{{ '<|im_start|>' + m.role + '\\n' + m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments | tojson }}"
+    "{% endfor %}{{ '<|im_end|>\\n' }}{% endfor %}"
+    "{% for t in tools or [] %}{{ t.function.name + t.function.description }}{% endfor %}"
+)
+
+
+def test_a_template_that_insists_on_its_order_gets_it(renderer: TemplateRenderer) -> None:
+    model = ScriptedModel(template=STRICT)
+    builder = PromptBuilder(model, renderer)
+    request = ChatRequest(
+        (
+            ChatMessage("system", "SYS"),
+            ChatMessage("user", "one"),
+            ChatMessage("user", "two"),
+            ChatMessage("assistant", "", (ToolCall("c1", "ls", "{}"),)),
+            ChatMessage("tool", "result", tool_call_id="c1"),
+            ChatMessage("system", "late"),
+            ChatMessage("user", "three"),
+        ),
+        tools=(Tool("ls", "Lists."),),
+    )
+    text = builder.build(request).text
+    assert "<|im_start|>user\none\n\ntwo<|im_end|>" in text
+    assert "<|im_start|>tool\nresult\n\nlate\n\nthree<|im_end|>" in text
+
+
+def test_a_later_system_message_does_not_replace_the_first(renderer: TemplateRenderer) -> None:
+    template = (
+        "{% set ns = namespace(s='') %}{% for m in messages %}{% if m.role == 'system' %}"
+        "{% set ns.s = m.content %}{% endif %}{% endfor %}{{ ns.s }}"
+        "{% for m in messages %}{% if m.role != 'system' %}{{ m.role + m.content }}{% endif %}"
+        "{% endfor %}"
+    )
+    builder = PromptBuilder(ScriptedModel(template=template), renderer)
+    text = builder.build(chat(("system", "FIRST"), ASK, ("system", "SECOND"))).text
+    assert "FIRST" in text
+    assert "SECOND" in text
+
+
+def test_tools_a_template_stumbles_over_are_described_in_our_words(
+    renderer: TemplateRenderer,
+) -> None:
+    template = CHATML_TEMPLATE + (
+        "{% for t in tools or [] %}{{ t.function.name + t.function.description }}"
+        "{% for p in t.function.parameters.properties.values() %}{{ p.description.strip() }}"
+        "{% endfor %}{% endfor %}"
+    )
+    builder = PromptBuilder(ScriptedModel(template=template), renderer)
+    tool = Tool("read", "Reads.", {"properties": {"path": {"type": "string"}}})
+    text = builder.build(chat(ASK, tools=(tool,))).text
+    assert '"name": "read"' in text

@@ -33,6 +33,8 @@ _DEEPSEEK_ENDS = ("<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>")
 _KIMI_MARKS = ("<|tool_call_argument_begin|>",)
 _KIMI_ENDS = ("<|tool_call_end|>", "<|tool_calls_section_end|>")
 _MISTRAL_MARKS = ("[ARGS]", "[CALL_ID]")
+# around calls whose inside is known
+_WRAPPERS = ("<seed:tool_call>", "</seed:tool_call>", "<|tool_calls_section_begin|>")
 MAX_NOISE = 400
 MAX_INFO_CHARS = 20
 _INFO = re.compile(r"\s*\w*\s*")
@@ -67,6 +69,7 @@ _FORMATS: tuple[tuple[tuple[str, ...], ToolFormat], ...] = (
     (("[TOOL_CALLS]",), ToolFormat("mistral-json", "[TOOL_CALLS]", special=True)),
     (("<|tool_call|>",), ToolFormat("granite", "<|tool_call|>", special=True)),
     (("<|tool_call_start|>",), ToolFormat("lfm2", "<|tool_call_start|>", special=True)),
+    (("<|tool_list_start|>",), ToolFormat("lfm2", "<|tool_call_start|>", special=True)),
     ((_CALL,), ToolFormat("hermes", _CALL)),
     (("<|eot_id|>", '"parameters"'), ToolFormat("llama3", "<|python_tag|>", special=True)),
     (("<|python_tag|>",), ToolFormat("llama3", "<|python_tag|>", special=True)),
@@ -148,9 +151,7 @@ def tool_stream(tools: Offered, noise: tuple[str, ...] = ()) -> ToolStream:
         Syntax("<|tool_call_begin|>", headed(_KIMI_MARKS, _KIMI_ENDS)),
         Syntax("<|tool_call_start|>", lfm2),
     ]
-    return ToolStream(
-        syntaxes, bare=json(), noise=(*noise, "<|tool_calls_section_begin|>") if noise else ()
-    )
+    return ToolStream(syntaxes, bare=json(), noise=(*_WRAPPERS, *noise))
 
 
 def _in_tool_call(text: str, tools: Offered, *, final: bool) -> Reader | None:
