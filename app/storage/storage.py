@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core.errors import StorageDamaged
+from app.core.errors import StorageDamaged, StorageFull
 from app.storage.backup import Backups, is_sound
 from app.storage.chats import ChatStore
 from app.storage.database import Database, marker_of
@@ -18,6 +18,7 @@ from app.storage.outbox import Outbox
 from app.storage.prompts import PromptLibrary
 from app.storage.queue import MessageQueue
 from app.storage.recovery import Recovery, recover
+from app.storage.reserve import Reserve
 from app.storage.rows import parts_from_text
 from app.storage.runs import RunStore
 from app.storage.search import Search
@@ -56,6 +57,7 @@ class Storage:
                 "Restart Garret: it repairs the file from the newest good backup.",
                 path=str(path),
             )
+        await asyncio.to_thread(Reserve(path).keep)
         await self.chats.purge()
         if self.backups.is_due:
             await self.backups.make()
@@ -107,6 +109,9 @@ def _open_or_repair(
             return _opened(path), None
         except StorageDamaged:
             pass
+        except StorageFull as problem:
+            Reserve(path).give_up(problem)
+            return _opened(path), None
     recovery = recover(path, backups, clock())
     return _opened(path), recovery
 
