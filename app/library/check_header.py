@@ -60,6 +60,10 @@ def facts_from_json(data: dict[str, object]) -> ModelFacts:
     if not isinstance(layers, list):
         raise TypeError("layers")
     values = {**data, "layers": tuple(LayerFacts(**layer) for layer in layers)}
+    for name in ("matrix_bytes", "last_matrices"):
+        pairs = data.get(name)
+        pairs = pairs if isinstance(pairs, list) else []
+        values[name] = tuple((str(kind), int(size)) for kind, size in pairs)
     return ModelFacts(**values)  # type: ignore[arg-type]
 
 

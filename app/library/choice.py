@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.core.control import LoadSpec
 from app.library.catalogue import load_catalogue
+from app.library.disk import boot_id
 from app.library.facts import ModelFacts
 from app.library.fit.plan import MIN_CTX, Wish, make_plan
 from app.library.hardware import Hardware, detect_hardware
@@ -40,11 +41,13 @@ def load_spec_for(
     The spec is the plan for what is free now, around what the user fixed (`wish`). `freed_bytes`
     is what a loaded model gives back first. None when no name was given and nothing is installed.
 
-    Raises: ModelNotFound, BadModelFile, UnsupportedModel.
+    Raises: ModelNotFound, BadModelFile, UnsupportedModel, VerificationFailed.
     """
     model = store.find(name) if name else usual_model(store, last_used)
     if model is None:
         return None
+    if model.unsettled_boot not in ("", boot_id()):
+        store.verify(model.model_id)  # the power went soon after it was installed
     machine = hardware or detect_hardware(store.root, measure=False)
     plan = make_plan(model.facts, machine, wish, now=True, freed_bytes=freed_bytes)
     spec = plan.spec(str(model.path), model.model_id)

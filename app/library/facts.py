@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,10 @@ class ModelFacts:
     template_sha256: str
     split_count: int
     legacy_layout: bool
+    matrix_bytes: tuple[tuple[str, int], ...] = ()
+    """Bytes of the matrices a processor multiplies with, by tensor type: what it may repack."""
+    last_matrices: tuple[tuple[str, int], ...] = ()
+    """Such matrices at the file's very end, the last first: once repacked they are not mapped."""
 
     @property
     def weights_bytes(self) -> int:
@@ -171,7 +175,39 @@ def read_facts(headers: Sequence[GgufHeader], file_name: str = "") -> ModelFacts
         split_count=max(1, _whole(meta.get("split.count"))),
         legacy_layout=any(tensor.name.endswith("ssm_in.weight") for tensor in tensors)
         and arch == "qwen3next",
+        matrix_bytes=_matrix_bytes(t for t in tensors if not _is_unused(t, n_trunk)),
+        last_matrices=_last_matrices(headers[-1].tensors, n_trunk),
     )
+
+
+def _is_unused(tensor: TensorInfo, n_trunk: int) -> bool:
+    match = _BLOCK.match(tensor.name)
+    return match is not None and int(match[1]) >= n_trunk
+
+
+def _is_matrix(tensor: TensorInfo) -> bool:
+    """Rows are repacked eight at a time; the embedding table is looked up, not multiplied."""
+    table = tensor.name.startswith(("token_embd.", "per_layer_token_embd."))
+    return len(tensor.shape) >= 2 and tensor.shape[1] % 8 == 0 and not table
+
+
+def _last_matrices(tensors: Sequence[TensorInfo], n_trunk: int) -> tuple[tuple[str, int], ...]:
+    run: list[tuple[str, int]] = []
+    for tensor in sorted(tensors, key=lambda one: -one.offset):
+        if _is_unused(tensor, n_trunk):
+            continue
+        if not _is_matrix(tensor) or len(run) >= 64:
+            break
+        run.append((tensor.type_name, tensor.size_bytes))
+    return tuple(run)
+
+
+def _matrix_bytes(tensors: Iterable[TensorInfo]) -> tuple[tuple[str, int], ...]:
+    sums: dict[str, int] = {}
+    for tensor in tensors:
+        if _is_matrix(tensor):
+            sums[tensor.type_name] = sums.get(tensor.type_name, 0) + tensor.size_bytes
+    return tuple(sorted(sums.items()))
 
 
 def _layer(hparams: _Hparams, index: int, tensors: Sequence[TensorInfo]) -> LayerFacts:

@@ -56,7 +56,8 @@ def test_the_headline_model_has_its_published_memory() -> None:
         facts = model.facts(file)
         assert kv_bytes_per_token(facts) == 24_576
         assert kv_bytes_per_token(facts, "q8_0") == 13_056
-        assert state_bytes(facts, Shape(4096, 1)) == 79_036_416
+        assert facts.state_bytes_per_sequence == 79_036_416
+        assert state_bytes(facts, Shape(4096, 1)) == 5 * 79_036_416
         assert facts.weights_bytes == file.size_bytes
         assert facts.attention_layers == 12
 

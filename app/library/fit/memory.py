@@ -5,6 +5,7 @@ Weights, keys and values, and recurrent state are exact. Compute buffers are a f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.control import KvType
@@ -55,7 +56,9 @@ def layer_kv_bytes(facts: ModelFacts, layer: LayerFacts, shape: Shape) -> int:
     """Keys and values of one layer: all cells, or a window's worth (llama-kv-cache-iswa.cpp)."""
     cells = padded(shape.n_ctx)
     if layer.windowed:
-        cells = min(cells, padded(facts.window_tokens * shape.n_parallel + shape.n_ubatch))
+        cells = min(
+            cells, padded(facts.window_tokens * sequences(facts, shape.n_parallel) + shape.n_ubatch)
+        )
     values, size = _KV_BLOCK[shape.kv_type]
     return cells * sum(-(-width // values) * size for width in (layer.k_width, layer.v_width))
 
@@ -72,15 +75,43 @@ def kv_bytes_per_token(facts: ModelFacts, kv_type: KvType = "f16") -> int:
     return sum(layer_kv_bytes(facts, layer, shape) for layer in full) // CELL_PAD
 
 
+def sequences(facts: ModelFacts, n_parallel: int) -> int:
+    """Sequences the engine reserves: those that answer, one for work, and spare ones in which it
+    keeps conversations (app/engine/loading.py): up to 256 MiB of recurrent state, or 12 that cost
+    nothing."""
+    one = facts.state_bytes_per_sequence
+    spare = max(2, min(8, (256 << 20) // one)) if one else 12
+    return min(64, max(1, n_parallel) + 1 + spare)
+
+
 def state_bytes(facts: ModelFacts, shape: Shape) -> int:
     """Recurrent state: the same for every context length, once per sequence, always float32."""
-    return facts.state_bytes_per_sequence * max(1, shape.n_parallel)
+    return facts.state_bytes_per_sequence * sequences(facts, shape.n_parallel)
+
+
+def repacked_bytes(facts: ModelFacts, isa: Sequence[str]) -> int:
+    """Weights held twice because llama.cpp reorders them for this processor (ggml-cpu/repack.cpp).
+
+    With a mapped file they are reported twice. The mapped pages are clean and not touched again,
+    so the system takes them back when it needs to: a plan counts weights once.
+    """
+    kinds: set[str] = set()
+    if "avx2" in isa:
+        kinds = {"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"} | ({"Q2_K"} if "avx512f" in isa else set())
+    elif "asimddp" in isa or "i8mm" in isa:
+        kinds = {"Q4_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "Q8_0", "Q1_0"}
+    total = sum(size for kind, size in facts.matrix_bytes if kind in kinds)
+    for kind, size in facts.last_matrices:  # beyond the last tensor that stays mapped
+        if kind not in kinds:
+            break
+        total -= size
+    return total
 
 
 def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
     """One micro-batch's intermediate results and its attention mask."""
     per_token = _GRAPH_WIDTHS * 4 * facts.n_embd + 2 * padded(shape.n_ctx)
-    outputs = 4 * facts.n_vocab * max(1, shape.n_parallel)
+    outputs = 4 * facts.n_vocab * sequences(facts, shape.n_parallel)
     return shape.n_ubatch * per_token + outputs
 
 
@@ -123,7 +154,7 @@ def demands(facts: ModelFacts, shape: Shape, *, has_gpu: bool) -> tuple[Demand, 
 
 def layer_costs(facts: ModelFacts, shape: Shape) -> list[tuple[int, int]]:
     """(keys and values, recurrent state) in bytes, layer by layer."""
-    state = facts.state_bytes_per_layer * max(1, shape.n_parallel)
+    state = facts.state_bytes_per_layer * sequences(facts, shape.n_parallel)
     known: dict[tuple[int, int, bool], int] = {}
     costs = []
     for layer in facts.layers:
