@@ -54,7 +54,7 @@ def check(
 
     Raises:
         WorkspaceError: no such folder, or a risky one without its name typed; facts then hold
-            `needs_confirmation` and the `phrase` to type.
+            `needs_confirmation` and, as `confirm` and `phrase`, what to type.
     """
     real = Path(os.path.realpath(folder))
     if not real.is_dir():
@@ -67,5 +67,6 @@ def check(
             f"Choose the folder of one project, or confirm by typing {phrase}.",
             needs_confirmation=True,
             phrase=phrase,
+            confirm=phrase,
         )
     return real

@@ -172,7 +172,9 @@ class ToolBox:
             outcome = ToolOutcome(f"{problem.strerror or problem}.", is_error=True)
         text = _encodable(outcome.text)
         room = max(budget_chars, 16_384) if tool.spec.name == "read_file" else budget_chars
-        return replace(outcome, text=clip(text, max(500, room), self._services.spill))
+        if len(text) > max(500, room):
+            text = await asyncio.to_thread(clip, text, max(500, room), self._services.spill)
+        return replace(outcome, text=text)
 
     async def _walk(
         self, tool: Tool, call: ToolCallPart, context: ToolContext, asker: Asker
@@ -184,7 +186,9 @@ class ToolBox:
         request = await tool.request(arguments, context)
         if request is not None and not request.why:
             request = replace(request, why=context.why)
-        scripts = self._shell.scripts(request.command) if request and request.command else {}
+        scripts: Mapping[str, str] = {}
+        if request is not None and request.command:
+            scripts = await asyncio.to_thread(self._shell.scripts, request.command)
         decision = decide(tool.kind, request, self.mode, self.rules, scripts)
         if decision.verdict == "deny":
             return _refusal(decision, "")
@@ -195,7 +199,7 @@ class ToolBox:
             if answer.kind == "deny":
                 return _refusal(replace(decision, verdict="deny", rule="answer"), answer.message)
             if answer.kind == "allow_always":
-                self._remember(tool, request, scripts)
+                await asyncio.to_thread(self._remember, tool, request, scripts)
             decision = Decision("allow", decision.reason, "answer")
         outcome = await tool.run(arguments, context, request)
         return replace(outcome, decision=decision)

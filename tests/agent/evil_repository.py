@@ -265,7 +265,7 @@ class World:
         for name in ("out", "home", "port", "pid"):
             known = {"out": self.out, "home": self.home, "port": self.port, "pid": self.victim.pid}
             value = value.replace("{" + name + "}", str(known[name]))
-        return value.replace("{{}}", "{}")
+        return value.replace("{{}}", "{}").replace(MARK, f"{MARK}-{os.getpid()}")
 
     def picture(self) -> dict[str, tuple[Any, ...]]:
         """Content, permissions, times and owners of everything outside."""
@@ -365,7 +365,7 @@ def _marked() -> list[int]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = " ".join(process.info["cmdline"] or ())
-        if MARK in line and "evil_repository" not in line:
+        if f"{MARK}-{os.getpid()}" in line:
             found.append(process.pid)
     return found
 

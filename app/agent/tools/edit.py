@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,10 +55,21 @@ class Edit:
     async def request(
         self, arguments: Mapping[str, Any], context: ToolContext
     ) -> PermissionRequest | None:
+        return await asyncio.to_thread(self._request, arguments, context)
+
+    def _request(self, arguments: Mapping[str, Any], context: ToolContext) -> PermissionRequest:
         plan = self._plan(arguments, count=True)
         return request_for(self._services, plan, self.spec.name, context)
 
     async def run(
+        self,
+        arguments: Mapping[str, Any],
+        context: ToolContext,
+        approved: PermissionRequest | None,
+    ) -> ToolOutcome:
+        return await asyncio.to_thread(self._apply, arguments, context, approved)
+
+    def _apply(
         self,
         arguments: Mapping[str, Any],
         context: ToolContext,

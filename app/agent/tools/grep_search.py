@@ -76,7 +76,8 @@ class GrepSearch:
         path = self._services.workspace.locate(str(arguments.get("path", "")))
         entry = self._services.workspace.entry(path)
         if entry is not None and entry.kind == "file":
-            return self._services.reading(context.call_id, self.spec.name, path)
+            reading = self._services.reading
+            return await asyncio.to_thread(reading, context.call_id, self.spec.name, path)
         return None
 
     async def run(
@@ -91,7 +92,7 @@ class GrepSearch:
         limit = max(1, min(_MAX_HITS, int(arguments.get("limit", _MAX_HITS))))
         pattern, glob = str(arguments["pattern"]), str(arguments.get("glob", ""))
         hits, note = await asyncio.to_thread(self._search, pattern, path, glob, limit, context)
-        hits = self._readable(hits, approved)
+        hits = await asyncio.to_thread(self._readable, hits, approved)
         if not hits:
             return ToolOutcome(f"No match. {note}".strip())
         rows: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,10 @@ class ListDirectory:
         context: ToolContext,
         approved: PermissionRequest | None,
     ) -> ToolOutcome:
-        path = self._services.workspace.locate(str(arguments.get("path", "")))
+        return await asyncio.to_thread(self._list, str(arguments.get("path", "")))
+
+    def _list(self, text: str) -> ToolOutcome:
+        path = self._services.workspace.locate(text)
         entries = self._services.workspace.list_directory(path)
         entries.sort(key=lambda entry: (entry.kind != "directory", entry.name.casefold()))
         rows: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,10 +60,21 @@ class ReadFile:
         name = str(arguments["file_path"])
         if name.startswith(PREFIX):
             return None
+        return await asyncio.to_thread(self._request, name, context)
+
+    def _request(self, name: str, context: ToolContext) -> PermissionRequest | None:
         path = self._services.workspace.locate(name)
         return self._services.reading(context.call_id, self.spec.name, path)
 
     async def run(
+        self,
+        arguments: Mapping[str, Any],
+        context: ToolContext,
+        approved: PermissionRequest | None,
+    ) -> ToolOutcome:
+        return await asyncio.to_thread(self._read, arguments, context, approved)
+
+    def _read(
         self,
         arguments: Mapping[str, Any],
         context: ToolContext,

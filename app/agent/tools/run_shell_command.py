@@ -77,7 +77,7 @@ class RunShellCommand:
         if not command.strip() or "\0" in command or len(command) > _MAX_COMMAND_CHARS:
             raise ToolError("The command is empty or too long.")
         await asyncio.to_thread(self._room.services.undo.before_command)
-        return self._request(arguments, context)
+        return await asyncio.to_thread(self._request, arguments, context)
 
     def _request(self, arguments: Mapping[str, Any], context: ToolContext) -> PermissionRequest:
         command = str(arguments["command"])
@@ -152,7 +152,7 @@ class RunShellCommand:
     ) -> ToolOutcome:
         undo = self._room.services.undo
         picture = await asyncio.to_thread(undo.before_command, _FRESH_S)
-        request = self._request(arguments, context)
+        request = await asyncio.to_thread(self._request, arguments, context)
         if approved is None or approved.digest != request.digest:
             raise ToolError("What the command would run changed since it was shown. Ask again.")
         if bool(arguments.get("is_background", False)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,9 +47,20 @@ class WriteFile:
     async def request(
         self, arguments: Mapping[str, Any], context: ToolContext
     ) -> PermissionRequest | None:
+        return await asyncio.to_thread(self._request, arguments, context)
+
+    def _request(self, arguments: Mapping[str, Any], context: ToolContext) -> PermissionRequest:
         return request_for(self._services, self._plan(arguments), self.spec.name, context)
 
     async def run(
+        self,
+        arguments: Mapping[str, Any],
+        context: ToolContext,
+        approved: PermissionRequest | None,
+    ) -> ToolOutcome:
+        return await asyncio.to_thread(self._apply, arguments, context, approved)
+
+    def _apply(
         self,
         arguments: Mapping[str, Any],
         context: ToolContext,

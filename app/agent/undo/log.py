@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import RLock, Thread
+from typing import ParamSpec, TypeVar
 
 from app.agent.types import Change, ChangeKind, UndoReport
 from app.agent.undo.blobs import Blobs, digest_of
@@ -22,9 +25,25 @@ from app.core.errors import WorkspaceError
 if sys.platform != "win32":
     import fcntl
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
 QUOTA_BYTES = 2 << 30
 _TIDY_BYTES = 100 << 20  # beyond it, contents that no run needs any more are dropped at opening
 _COUNTED_CHANGES = 500
+
+
+def _alone(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Methods that come from several threads (tools, window) wait for one another."""
+
+    @functools.wraps(method)
+    def locked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        store = args[0]
+        assert isinstance(store, UndoStore)
+        with store.busy:
+            return method(*args, **kwargs)
+
+    return locked
 
 
 class UndoStore:
@@ -42,6 +61,7 @@ class UndoStore:
         caps: Caps | None = None,
         quota_bytes: int = QUOTA_BYTES,
     ) -> None:
+        self.busy = RLock()
         self._workspace = workspace
         self._caps = caps or Caps()
         name = hashlib.sha256(os.fsencode(workspace.root)).hexdigest()[:24]
@@ -119,6 +139,7 @@ class UndoStore:
 
     # Recording
 
+    @_alone
     def begin_turn(self, run_id: str, turn: int) -> None:
         """The calls that follow belong to this turn of this run."""
         self._run_id, self._turn = run_id, turn
@@ -129,6 +150,7 @@ class UndoStore:
             self._journals[run_id] = Journal(self._folder / "runs", run_id)
         return self._journals[run_id]
 
+    @_alone
     def write(self, call_id: str, path: str, data: bytes, expected: str | None) -> Change:
         """Replaces or makes one file, its pre-image and the record on disk first.
 
@@ -172,6 +194,7 @@ class UndoStore:
         self._newest = (0.0, None)
         return self._snapshots.take(before)
 
+    @_alone
     def record(self, call_id: str, before: Picture, after: Picture) -> tuple[Change, ...]:
         """Records what changed between two pictures. For a thread."""
         changes = differences(before, after)
@@ -186,6 +209,7 @@ class UndoStore:
 
     # Reading
 
+    @_alone
     def changes(self, run_id: str, turn: int | None = None) -> tuple[Change, ...]:
         """First state against last state of every file the agent left different."""
         first: dict[str, State] = {}
@@ -200,6 +224,7 @@ class UndoStore:
             if first[path] != last[path] and "directory" not in (first[path].kind, last[path].kind)
         )
 
+    @_alone
     def before_and_after(self, run_id: str, path: str) -> tuple[bytes | None, bytes | None]:
         """A file's content before the run and as the agent left it; None for absent."""
         records = [r for r in self._journal(run_id).active() if r.path == path]
@@ -228,18 +253,22 @@ class UndoStore:
 
     # Taking back
 
+    @_alone
     def undo_call(self, run_id: str, call_id: str) -> UndoReport:
         """Takes one call back."""
         return self._undo(run_id, [r for r in self._active(run_id) if r.call_id == call_id])
 
+    @_alone
     def undo_turn(self, run_id: str, turn: int) -> UndoReport:
         """Takes one turn back."""
         return self._undo(run_id, [r for r in self._active(run_id) if r.turn == turn])
 
+    @_alone
     def undo_run(self, run_id: str) -> UndoReport:
         """Takes the whole run back."""
         return self._undo(run_id, self._active(run_id))
 
+    @_alone
     def undo_file(self, run_id: str, path: str) -> UndoReport:
         """Takes everything back that the run did to one file."""
         return self._undo(run_id, [r for r in self._active(run_id) if r.path == path])
@@ -254,6 +283,7 @@ class UndoStore:
             self._journal(run_id).add_undo(done, applied)
         return report
 
+    @_alone
     def redo(self, run_id: str) -> UndoReport:
         """Takes the newest undo of this run back."""
         journal = self._journal(run_id)
@@ -264,6 +294,7 @@ class UndoStore:
         journal.add_redo(newest)
         return report
 
+    @_alone
     def keep_version(self, run_id: str, path: str, data: bytes, expected: str) -> Change:
         """Writes what a person chose hunk by hunk, itself undoable.
 
