@@ -27,7 +27,7 @@ def make_archive(bundle: Path, target: Path, version: str) -> Path:
     out = target / f"{name}.tar.zst"
     with out.open("wb") as file:
         packer = subprocess.Popen(
-            ["zstd", "-19", "--long", "-T0", "-q", "-c"], stdin=subprocess.PIPE, stdout=file
+            ["zstd", "-15", "-T0", "-q", "-c"], stdin=subprocess.PIPE, stdout=file
         )
         assert packer.stdin is not None
         with tarfile.open(fileobj=packer.stdin, mode="w|") as tar:

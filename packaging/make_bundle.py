@@ -48,10 +48,12 @@ def build(options: argparse.Namespace) -> None:
     if not options.no_self_test:
         self_test(program)
     if sys.platform.startswith("linux") and not options.no_packages:
-        for file in (
-            make_archive(bundle, DIST, version()),
-            make_deb(bundle, MADE, DIST, version()),
+        for title, make in (
+            ("Packing the .deb", lambda: make_deb(bundle, MADE, DIST, version())),
+            ("Packing the archive", lambda: make_archive(bundle, DIST, version())),
         ):
+            with Step(title):
+                file = make()
             say(f"  {file.relative_to(ROOT)}: {file.stat().st_size / 1e6:.1f} MB")
 
 
