@@ -48,12 +48,11 @@ def build(options: argparse.Namespace) -> None:
     if not options.no_self_test:
         self_test(program)
     if sys.platform.startswith("linux") and not options.no_packages:
-        for title, make in (
-            ("Packing the .deb", lambda: make_deb(bundle, MADE, DIST, version())),
-            ("Packing the archive", lambda: make_archive(bundle, DIST, version())),
-        ):
-            with Step(title):
-                file = make()
+        with Step("Packing the .deb"):
+            deb = make_deb(bundle, MADE, DIST, version())
+        with Step("Packing the archive"):
+            archive = make_archive(bundle, DIST, version())
+        for file in (deb, archive):
             say(f"  {file.relative_to(ROOT)}: {file.stat().st_size / 1e6:.1f} MB")
 
 
