@@ -86,6 +86,7 @@ class Backups:
         final = self.folder / f"chats-{stamp}.sqlite3"
         part = final.with_suffix(".part")
         try:
+            part.touch(mode=0o600)
             copy_database(self._source, part)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ Job = Callable[[sqlite3.Connection], T]
 
 BUSY_TIMEOUT_MS = 5_000
 READERS = 2
+WAL_KEPT_BYTES = 16 << 20
 _LOW_DISK_BYTES = 4 << 20
 
 
@@ -41,6 +43,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
     return connection
 
 
@@ -88,6 +91,12 @@ def _disk_is_full(path: Path) -> bool:
         return False
 
 
+def make_private(path: Path) -> None:
+    """Only the user may read it; SQLite gives the files beside it the same rights."""
+    if os.name != "nt":
+        path.chmod(0o600)
+
+
 class Database:
     """Runs jobs on the file: writes one at a time in one transaction each, reads beside them.
 
@@ -112,6 +121,7 @@ class Database:
         connection: sqlite3.Connection | None = None
         try:
             connection = connect(self.path)
+            make_private(self.path)
             migrate(connection)
         except sqlite3.Error as error:
             if connection is not None:

@@ -66,11 +66,11 @@ def recover(path: Path, backups: Backups, now: float) -> Recovery:
         marker_of(path).touch()
         for old, copy in zip(_files(path), _files(kept), strict=True):
             if old.exists():
-                shutil.copyfile(old, copy)
+                shutil.copy(old, copy)
         for leftover in _files(repaired):
             leftover.unlink(missing_ok=True)
         if backup is not None:
-            shutil.copyfile(backup.path, repaired)
+            shutil.copy(backup.path, repaired)
         with closing(connect(repaired)) as target:
             migrate(target)
             chats, messages = _rescue(kept, target)

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 from app.core.messages import Message, Part, TextPart, part_from_json, part_to_json
 from app.storage.values import AnswerDetails, Chat, StoredMessage
 
-CHAT_COLUMNS = (
-    "chats.*, (SELECT json_group_array(tag) FROM (SELECT tag FROM chat_tags"
-    " WHERE chat_id = chats.id ORDER BY tag)) AS tags"
+CHAT_COLUMNS = (  # in the order of Chat's fields: 5,000 of them are read at once
+    "id, uid, title, title_is_custom, model, system_prompt, sampling, draft, pinned, archived,"
+    " trashed_at, active_leaf, folder_id, (SELECT json_group_array(tag) FROM (SELECT tag"
+    " FROM chat_tags WHERE chat_id = chats.id ORDER BY tag)) AS tags, created_at, updated_at"
 )
 MESSAGE_COLUMNS = (
     "messages.*, (SELECT summary FROM context_starts WHERE message_id = messages.id)"
     " AS context_summary"
 )
-_CHAT_FLAGS = ("title_is_custom", "pinned", "archived")
 
 
 def parts_to_text(parts: Iterable[Part]) -> str:
@@ -52,13 +52,27 @@ def to_json(value: object) -> str:
 
 
 def chat_from_row(row: sqlite3.Row) -> Chat:
-    values = {key: row[key] for key in row.keys() if key in Chat.__dataclass_fields__}  # noqa: SIM118
-    for flag in _CHAT_FLAGS:
-        values[flag] = bool(values[flag])
-    values["sampling"] = json.loads(values["sampling"])
-    tags = row["tags"]
-    values["tags"] = tuple(json.loads(tags)) if tags else ()
-    return Chat(**values)
+    """A row of CHAT_COLUMNS."""
+    (chat_id, uid, title, is_custom, model, prompt, sampling, draft, pinned, archived, *rest) = row
+    trashed_at, active_leaf, folder_id, tags, created_at, updated_at = rest
+    return Chat(
+        chat_id,
+        uid,
+        title,
+        bool(is_custom),
+        model,
+        prompt,
+        json.loads(sampling) if sampling != "{}" else {},
+        draft,
+        bool(pinned),
+        bool(archived),
+        trashed_at,
+        active_leaf,
+        folder_id,
+        tuple(json.loads(tags)) if tags != "[]" else (),
+        created_at,
+        updated_at,
+    )
 
 
 def message_from_row(row: sqlite3.Row, sibling_ids: tuple[int, ...]) -> StoredMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
 from contextlib import closing, suppress
@@ -228,3 +229,17 @@ def test_a_full_disk_is_said_and_costs_nothing_once_there_is_room(tmp_path: Path
         assert (await storage.messages.get(answer.id)).text == long
 
     with_storage(tmp_path, scenario)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no mode bits")
+def test_chats_and_backups_are_for_the_user_alone(tmp_path: Path) -> None:
+    modes: dict[str, int] = {}
+
+    async def scenario(storage: Storage) -> None:
+        await add_chat(storage, "hello")
+        backup = await storage.backups.make()
+        for path in (backup.path, *(tmp_path / f"{FILE}{end}" for end in ("", "-wal", "-shm"))):
+            modes[path.name] = path.stat().st_mode & 0o777
+
+    with_storage(tmp_path, scenario)
+    assert set(modes.values()) == {0o600}
