@@ -29,6 +29,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("switch_chat", "File", "Go to Chat…", ("Ctrl+K",), "search"),
     Command("attach", "File", "Attach Files…", ("Ctrl+O",), "attach"),
     Command("export", "File", "Export Chat…", ("Ctrl+E",), "save", separator=True),
+    Command("export_all", "File", "Export All Chats…"),
+    Command("import", "File", "Import Chats…"),
+    Command("import_folder", "File", "Import a Folder of Chats…"),
     Command("trash", "File", "Move Chat to Trash", ("Ctrl+Backspace",), "trash"),
     Command(
         "quit", "File", "Quit Garret", ("Ctrl+Q",), separator=True, role=QAction.MenuRole.QuitRole
@@ -52,6 +55,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("focus", "Chat", "Write a Message", ("Ctrl+L",), separator=True),
     Command("rename", "Chat", "Rename Chat…", ("F2",)),
     Command("sidebar", "View", "Sidebar", ("Ctrl+B",), "sidebar", checkable=True),
+    Command("archived", "View", "Archived Chats", (), "archive", checkable=True),
+    Command("trashed", "View", "Trash", (), "trash", checkable=True),
     Command("zoom_in", "View", "Larger Text", ("Ctrl++", "Ctrl+="), separator=True),
     Command("zoom_out", "View", "Smaller Text", ("Ctrl+-",)),
     Command("zoom_reset", "View", "Normal Text Size", ("Ctrl+0",)),

@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.messages import AttachmentPart
-from app.session.history import user_text
 from app.ui.chat_controller import ChatController
 from app.ui.chat_page import ChatPage
 from app.ui.details_popover import DetailsPopover
 from app.ui.engine_view_controller import EngineViewController
+from app.ui.file_verbs import FileVerbs
 from app.ui.ports import ChatServices
 from app.ui.sidebar_controller import SidebarController
 from app.ui.tasks import TaskOwner
@@ -63,6 +63,7 @@ class ChatVerbs(QObject):
         self._page = parts.page
         self._chats = parts.chats
         self._toast = parts.toast
+        self._files = FileVerbs(parts.host, services.storage, parts.sidebar, parts.toast, tasks)
         self._services = services
         self._tasks = tasks
         self._page.transcript.action.connect(self._on_action)
@@ -75,6 +76,9 @@ class ChatVerbs(QObject):
         return {
             "attach": self.attach,
             "export": lambda: self.export(self._chats.chat_id),
+            "export_all": lambda: self._files.export(None),
+            "import": lambda: self._files.import_file(),
+            "import_folder": lambda: self._files.import_file(folder=True),
             "trash": self._on_trash,
             "rename": self._on_rename,
             "copy": self._on_copy,
@@ -101,7 +105,7 @@ class ChatVerbs(QObject):
             case "copy_code":
                 QGuiApplication.clipboard().setText(str(about))
             case "save_code":
-                self.save_text(str(about), "code.txt")
+                self._files.save_text(str(about), "code.txt")
             case "regenerate":
                 self._chats.regenerate(message_id)
             case "edit":
@@ -207,36 +211,12 @@ class ChatVerbs(QObject):
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 
-    def save_text(self, text: str, name: str) -> None:
-        """Asks where, then writes."""
-        dialog = QFileDialog(self._host, self.tr("Save as"))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.selectFile(name)
-        dialog.fileSelected.connect(lambda path: self._write(Path(path), text))
-        dialog.finished.connect(dialog.deleteLater)
-        dialog.open()
-
-    def _write(self, path: Path, text: str) -> None:
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            words = self.tr("The file could not be written: {why}.")
-            self._toast.say(words.format(why=error.strerror), is_problem=True)
-
     def export(self, chat_id: int | None) -> None:
-        """One chat as Markdown."""
+        """One chat, as a file."""
         if chat_id is not None:
-            self._tasks.start("export", self._export(chat_id))
-
-    async def _export(self, chat_id: int) -> None:
-        chat = await self._services.storage.chats.get(chat_id)
-        branch = await self._services.storage.messages.branch(chat_id)
-        lines = [f"# {chat.title}"] if chat.title else []
-        for stored in branch:
-            who = "You" if stored.role == "user" else (stored.details.model or "Garret")
-            lines.append(f"## {who}\n\n{user_text(stored.parts)}")
-        safe = "".join(c if c.isalnum() or c in " -_" else "_" for c in chat.title)[:60].strip()
-        self.save_text("\n\n".join(lines) + "\n", f"{safe or 'chat'}.md")
+            chat = self._chats.chat
+            title = chat.title if chat is not None and chat.id == chat_id else ""
+            self._files.export(chat_id, title)
 
     def _on_trash(self) -> None:
         if self._chats.chat_id is not None:

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 from app import __version__
 from app.core.engine_view import EngineView
 from app.core.errors import GarretError
-from app.storage.values import Chat
+from app.storage.values import Chat, ChatPlace
 from app.ui.actions import build_actions
 from app.ui.chat_controller import ChatController
 from app.ui.chat_page import ChatPage
@@ -120,6 +120,8 @@ class MainWindow(QMainWindow):
             "find_previous": lambda: self.chat_page.find_bar.step(-1),
             "search": self._on_search,
             "switch_chat": lambda: self.sidebar_control.open_switcher(theme),
+            "archived": lambda: self._show_place("archived"),
+            "trashed": lambda: self._show_place("trash"),
             "tune": self.composing.tune,
             "prompts": self.composing.open_library,
             "keys": lambda: KeyboardMap(self.actions_by_name, theme, self).open(),
@@ -270,6 +272,15 @@ class MainWindow(QMainWindow):
             self.chat_page.composer.end_edit()
         elif self.view_controls.presenting:
             self.view_controls.set_presenting(False)
+
+    def _show_place(self, place: ChatPlace) -> None:
+        """The archive or the trash in the sidebar; once more, the chats again."""
+        names: dict[str, ChatPlace] = {"archived": "archived", "trashed": "trash"}
+        on = self.sidebar.place != place
+        for name, one in names.items():
+            self.actions_by_name[name].setChecked(on and one == place)
+        self.sidebar_control.set_place(place if on else "active")
+        self.actions_by_name["sidebar"].setChecked(True)
 
     def _on_search(self) -> None:
         self.sidebar.setVisible(True)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.storage.values import ChatPlace
 from app.ui.buttons import FlatButton
 from app.ui.chat_delegate import ChatDelegate
 from app.ui.chat_list import ChatListModel, ChatRow
@@ -55,6 +56,7 @@ class Sidebar(QWidget):
         self._theme = theme
         self._icons = icons
         self.model = ChatListModel(self)
+        self.place: ChatPlace = "active"
         self.setMinimumWidth(190)
         self._setup_ui()
         theme.changed.connect(self._restyle)
@@ -153,14 +155,7 @@ class Sidebar(QWidget):
             return
         row = self.model.row(index.row())
         menu = QMenu(self)
-        for verb, words in (
-            ("rename", self.tr("Rename…")),
-            ("pin", self.tr("Unpin") if row.is_pinned else self.tr("Pin")),
-            ("duplicate", self.tr("Duplicate")),
-            ("export", self.tr("Export…")),
-            ("archive", self.tr("Archive")),
-            ("trash", self.tr("Move to trash")),
-        ):
+        for verb, words in self._verbs(row):
             if verb == "trash":
                 menu.addSeparator()
             action = menu.addAction(words)
@@ -169,6 +164,22 @@ class Sidebar(QWidget):
             )
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.list.viewport().mapToGlobal(at))
+
+    def _verbs(self, row: ChatRow) -> list[tuple[str, str]]:
+        if self.place == "trash":
+            return [("restore", self.tr("Take out of the trash"))]
+        verbs = [
+            ("rename", self.tr("Rename…")),
+            ("pin", self.tr("Unpin") if row.is_pinned else self.tr("Pin")),
+            ("duplicate", self.tr("Duplicate")),
+            ("export", self.tr("Export…")),
+            ("archive", self.tr("Archive")),
+            ("trash", self.tr("Move to trash")),
+        ]
+        if self.place == "archived":
+            verbs[4] = ("unarchive", self.tr("Back to the chats"))
+            del verbs[1]
+        return verbs
 
     def _restyle(self) -> None:
         self.list.viewport().update()

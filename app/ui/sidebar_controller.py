@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QInputDialog
 
 from app.storage.storage import Storage
-from app.storage.values import Chat, SearchHit
+from app.storage.values import Chat, ChatPlace, SearchHit
 from app.ui.chat_controller import ChatController
 from app.ui.chat_list import ChatEntry, ChatRow, rows_of
 from app.ui.chat_switcher import ChatSwitcher
@@ -64,10 +64,22 @@ class SidebarController(QObject):
             hits = await self._storage.search.find(query, limit=60)
             rows = [hit_row(hit) for hit in hits] or [ChatRow("Nothing found")]
         else:
-            chats = await self._storage.chats.list()
-            entries = [ChatEntry(c.id, c.title, c.updated_at, c.pinned) for c in chats]
-            rows = rows_of(entries, time.time(), self._chats.busy_chats)
+            place = self._sidebar.place
+            chats = await self._storage.chats.list(place)
+            if place == "active":
+                entries = [ChatEntry(c.id, c.title, c.updated_at, c.pinned) for c in chats]
+                rows = rows_of(entries, time.time(), self._chats.busy_chats)
+            else:
+                name = "Archive" if place == "archived" else "Trash, emptied after 30 days"
+                rows = [ChatRow(name if chats else f"{name}: nothing here")]
+                rows += [ChatRow(chat.title or "New chat", chat.id) for chat in chats]
         self._sidebar.set_rows(rows, self._chats.chat_id)
+
+    def set_place(self, place: ChatPlace) -> None:
+        """Lists the chats in use, the archive, or the trash."""
+        self._sidebar.place = place
+        self._sidebar.search.clear()
+        self.refresh()
 
     def open_switcher(self, theme: Theme) -> None:
         """The list one types into to go to a chat."""
@@ -142,6 +154,10 @@ class SidebarController(QObject):
             await self._storage.chats.update(chat_id, pinned=not chat.pinned)
         elif verb == "archive":
             await self._storage.chats.update(chat_id, archived=True)
+        elif verb == "unarchive":
+            await self._storage.chats.update(chat_id, archived=False)
+        elif verb == "restore":
+            await self._storage.chats.restore(chat_id)
         elif verb == "duplicate":
             copy = await self._storage.chats.duplicate(chat_id)
             self._chats.open_chat(copy.id)

@@ -27,6 +27,7 @@ from app.core.errors import BadModelFile, EngineDied, OutOfMemory
 from app.core.events import PromptProgress, TextDelta, ThinkingDelta
 from app.ui.chat_switcher import ChatSwitcher
 from app.ui.details_popover import Popover
+from app.ui.file_verbs import export_target
 from app.ui.ports import ChatOptions
 from app.ui.theme import Theme
 from app.ui.transcript.cells import CodeCell, NoticeCell, ProgressCell, ThinkingCell
@@ -505,3 +506,36 @@ async def test_other_pages_come_to_the_front_and_settings_stay_last(
         assert names == ["Models", "Settings"]
         opened.window.new_chat()
         assert opened.window.page == "chat"
+
+
+@in_qt_loop
+async def test_chats_go_to_a_file_and_come_back(open_window: OpenWindow, tmp_path: Path) -> None:
+    target, form = export_target(tmp_path / "all", "Garret, with every branch (*.json)")
+    assert (target.name, form) == ("all.json", "json")
+    async with open_window() as opened:
+        type_and_send(opened, "Remember the milk.")
+        await until(lambda: idle(opened))
+        files = opened.window.verbs._files
+        await files._export(tmp_path / "one.md", "Markdown (*.md)", opened.window.chats.chat_id)
+        assert "Remember the milk." in (tmp_path / "one.md").read_text(encoding="utf-8")
+        await files._export(tmp_path / "all", "Garret, with every branch (*.json)", None)
+        await files.take_in(target)
+        assert opened.window.toast.words == "0 chats added. 1 were here already."
+
+
+@in_qt_loop
+async def test_archived_and_trashed_chats_can_be_found_again(open_window: OpenWindow) -> None:
+    async with open_window() as opened:
+        type_and_send(opened, "Old matter")
+        await until(lambda: idle(opened))
+        sidebar, chat_id = opened.window.sidebar, opened.window.chats.chat_id
+        sidebar.verb_chosen.emit("archive", chat_id)
+        await until(lambda: sidebar.model.rowCount() == 0)
+        opened.window.actions_by_name["archived"].trigger()
+        await until(lambda: sidebar.model.rowCount() == 2)
+        assert sidebar.model.row(1).chat_id == chat_id
+        sidebar.verb_chosen.emit("unarchive", chat_id)
+        await until(lambda: sidebar.model.rowCount() == 1)
+        opened.window.actions_by_name["archived"].trigger()
+        await until(lambda: sidebar.model.index_of(chat_id).isValid())
+        assert sidebar.place == "active"
