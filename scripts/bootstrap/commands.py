@@ -11,6 +11,9 @@ from pathlib import Path
 
 from scripts.bootstrap.console import SetupFailed
 
+# Handles that children keep open: a lock stays held until they have ended too, even when this
+# process was killed and could not end them.
+shared_handles: list[int] = []
 LineWatcher = Callable[[str], None]
 
 TAIL_LINES = 40
@@ -40,6 +43,7 @@ def run(
             text=True,
             errors="replace",
             start_new_session=os.name == "posix",
+            pass_fds=tuple(shared_handles) if os.name == "posix" else (),
         )
         assert process.stdout is not None
         try:

@@ -26,12 +26,21 @@ class Environment:
         self.log = self.folder / "setup.log"
 
     def runs(self) -> bool:
-        """True if its interpreter starts and has a suitable version."""
-        return self.python.exists() and interpreter.probe(str(self.python)) is not None
+        """True if it is whole: its interpreter starts, fits, and knows that it lives here."""
+        if not self.python.exists() or interpreter.probe(str(self.python)) is None:
+            return False
+        answer = subprocess.run(
+            [str(self.python), "-I", "-c", "import pip, sys; print(sys.prefix)"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        where = answer.stdout.strip()
+        return answer.returncode == 0 and os.path.realpath(where) == os.path.realpath(self.folder)
 
     def make(self) -> None:
         """Creates the environment with a suitable Python, or keeps the one that is there."""
-        if self.runs() and self._has_pip():
+        if self.runs():
             return
         found = interpreter.find()
         if found is None:
@@ -48,7 +57,7 @@ class Environment:
     def _create(self, python: str) -> None:
         # Copies of Python made for one program (ensurepip left out) still have pip elsewhere.
         code, tail = commands.run([python, "-I", "-m", "venv", str(self.folder)], self.log)
-        if code == 0 and self._has_pip():
+        if code == 0 and self.runs():
             return
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -63,15 +72,6 @@ class Environment:
                 "This Python has neither the venv module's pip nor pip itself.",
                 "Install them, for example:  sudo apt install python3-venv python3-pip",
             )
-
-    def _has_pip(self) -> bool:
-        answer = subprocess.run(
-            [str(self.python), "-I", "-c", "import pip"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        return answer.returncode == 0
 
     def install(self, lock: Path, title: str) -> None:
         """Installs a lock exactly as it is, hashes checked; the engine is built apart."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from scripts.bootstrap.commands import shared_handles
 from scripts.bootstrap.console import Step
 
 
@@ -21,7 +22,11 @@ def only_one(path: Path) -> Iterator[None]:
             with Step("Waiting for another set-up of this folder to end"):
                 while not _try_lock(file):
                     time.sleep(0.3)
-        yield
+        shared_handles.append(file.fileno())
+        try:
+            yield
+        finally:
+            shared_handles.remove(file.fileno())
 
 
 if sys.platform == "win32":

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.bootstrap import commands
+from scripts.bootstrap import commands, exclusive
 from scripts.bootstrap.console import SetupFailed
 from scripts.bootstrap.engine_wheel import WheelCache, link_copies
-from scripts.bootstrap.environment import pinned_version, without_package
+from scripts.bootstrap.environment import Environment, pinned_version, without_package
 from scripts.bootstrap.stamp import Stamp, key_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,3 +139,39 @@ def test_copies_of_a_library_become_one_file(tmp_path: Path) -> None:
     assert (tmp_path / "libggml.so.0").samefile(tmp_path / "libggml.so.0.25.3")
     assert (tmp_path / "libggml-base.so").read_bytes() == b"base"
     assert len(list(tmp_path.iterdir())) == 6
+
+
+@pytest.mark.slow
+def test_a_half_removed_environment_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    environment = Environment(tmp_path)
+    command = [sys.executable, "-I", "-m", "venv", str(environment.folder)]
+    subprocess.run(command, check=True)
+    assert environment.runs()
+    (environment.folder / "pyvenv.cfg").unlink()
+    assert not environment.runs()
+    environment.make()
+    assert environment.runs()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is a POSIX matter")
+def test_the_next_set_up_waits_for_what_a_killed_one_left_running(tmp_path: Path) -> None:
+    lock, log = tmp_path / "lock", tmp_path / "log"
+    code = (
+        "import sys; from pathlib import Path;"
+        "from scripts.bootstrap import commands, exclusive\n"
+        f"with exclusive.only_one(Path({str(lock)!r})):\n"
+        f"    commands.run(['/bin/sh', '-c', 'echo begun; sleep 2'], Path({str(log)!r}),"
+        " on_line=lambda line: print(line, flush=True))"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "begun\n"
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    with lock.open("a+b") as file:
+        assert not exclusive._try_lock(file)
+    with exclusive.only_one(lock):
+        pass
