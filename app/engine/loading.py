@@ -183,14 +183,16 @@ def plan_context(spec: LoadSpec, header: GgufHeader) -> ContextPlan:
     """Resolves every knob the spec leaves to the engine (engine.md §5.6)."""
     n_train = header.number("context_length", 4096) or 4096
     per_sequence = state_bytes(header)
-    n_parallel = spec.n_parallel or (2 if per_sequence > 32 << 20 else 4)
+    on_device = library().device_memory() is not None
+    left = max(0, available_bytes() - header.tensor_bytes)
+    # Each place of a recurrent model costs device memory from the start (75 MiB at full size).
+    n_parallel = spec.n_parallel or (4 if per_sequence * 8 <= left // 20 else 2)
     # A sequence of an attention-only model costs next to nothing.
     spare = max(2, min(8, (256 << 20) // per_sequence)) if per_sequence else 12
     n_ctx = spec.n_ctx
     if n_ctx <= 0:
         per_token = max(1, kv_bytes_per_token(header, spec.kv_type))
-        free = max(0, available_bytes() - header.tensor_bytes)
-        affordable = int(free * 0.3) // per_token
+        affordable = int(left * 0.3) // per_token
         # Short-context models get room for several conversations at once.
         wanted = min(n_train, _AUTO_CTX) if n_train > 8192 else n_train * 2
         n_ctx = max(_MIN_CTX, min(wanted, affordable))
@@ -198,7 +200,9 @@ def plan_context(spec: LoadSpec, header: GgufHeader) -> ContextPlan:
     n_ubatch = spec.n_ubatch or 512
     if spec.embedding:
         n_ubatch = min(n_ctx, max(n_ubatch, 2048))
-    n_batch = min(n_ctx, max(spec.n_batch or 512, n_ubatch if spec.embedding else 64))
+    # A GPU works through several micro-batches of one call without waiting in between.
+    usual = 2048 if on_device else 512
+    n_batch = min(n_ctx, max(spec.n_batch or usual, n_ubatch if spec.embedding else 64))
     threads = spec.n_threads or default_threads()
     return ContextPlan(
         n_ctx=n_ctx,

@@ -85,13 +85,14 @@ class Run:
         wanted: dict[int, CheckpointKind] = {}
         for boundary in self.request.prompt.boundaries:
             wanted[boundary.n_tokens] = boundary.kind
-        if self.n_prompt > 4 * _TAIL:
-            wanted[self.n_prompt - _TAIL] = "end"
-        wanted[self.n_prompt] = "end"
+        # Just before the end serves both the same prompt again and another answer to it; one more
+        # at the very end would spare four tokens for a state of 75 MiB and its copy.
+        wanted[self.n_prompt - _TAIL if self.n_prompt > 4 * _TAIL else self.n_prompt] = "end"
         last = -_NEAR
         for at in sorted(wanted):
             pinned = wanted[at] == "prefix" or at >= self.n_prompt - _TAIL
-            if 0 < at <= self.n_prompt and (pinned or at - last >= _NEAR):
+            last_one = at > self.n_prompt - _TAIL and self.n_prompt > 4 * _TAIL
+            if 0 < at <= self.n_prompt and not last_one and (pinned or at - last >= _NEAR):
                 self.marks[at] = wanted[at]
                 last = at
 

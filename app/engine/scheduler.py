@@ -72,6 +72,8 @@ class Scheduler:
         self._rounds = 0
         self._unsaved = False
         self._governor = ThreadGovernor(n_threads)
+        # Without a GPU the first chunk is small until the speed is known: it bounds the cancel.
+        self._cautious = context.batch.capacity <= 512
         self.last_used = time.monotonic()
         self.totals = {
             "requests_total": 0.0,
@@ -285,7 +287,7 @@ class Scheduler:
         if self._read_per_s:
             seconds = _CHUNK_BESIDE_WRITERS_S if beside_writers else _CHUNK_S
             limit = min(limit, int(self._read_per_s * seconds))
-        else:
+        elif self._cautious:
             limit = min(limit, 2 * _GRID)
         return max(_GRID, limit // _GRID * _GRID)
 
