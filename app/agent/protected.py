@@ -138,6 +138,7 @@ def is_guarded(path: str) -> bool:
         if "modules" in inner[:1] and inner[-1:] == ["config"]:
             return True
         return inner[:1] == ["hooks"] or inner in (
+            [],  # the pointer file of a worktree or a submodule
             ["config"],
             ["config.worktree"],
             ["info", "attributes"],
@@ -152,6 +153,7 @@ def guarded_name(name: str) -> bool:
     plain = name.casefold() if name.isascii() else fold(name)
     return (
         plain in _FILES
+        or plain in _DIRECTORIES
         or plain in _SECRET_FILES
         or plain.endswith(_SECRET_SUFFIXES)
         or (".env" in plain and _ENV_FILE.search(plain) is not None)

@@ -107,8 +107,10 @@ class Sandbox:
             sandboxed: False for the keeper alone (limits, Stop), where there is no sandbox.
         """
         if self._platform == "darwin" and sandboxed:
-            home = Path(os.path.realpath(Path.home()))
-            return Wrapped((*seatbelt.arguments(root, scratch, home, network), *argv), False)
+            home = Path(os.path.realpath(env.get("HOME") or Path.home()))
+            tools = [p for p in readable(env, root) if p.startswith(f"{home}/")]
+            profile = seatbelt.arguments(root, scratch, home, network, [*tools, *reads])
+            return Wrapped((*profile, *argv), False)
         if self._platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
             return Wrapped(tuple(argv), False)
         spec = {
@@ -149,7 +151,7 @@ class Sandbox:
         (outside / "secret").write_text("x")
         (outside / "secret").chmod(0o640)
         report_read, report_write = os.pipe()
-        env = {"PATH": "/usr/bin:/bin", "TMPDIR": str(inside)}
+        env = {"PATH": "/usr/bin:/bin", "TMPDIR": str(inside), "HOME": str(outside)}
         argv = (shell, "-c", _PROBE, "probe", str(inside), str(outside))
         with os.fdopen(report_read, "rb") as reports:
             try:

@@ -1,4 +1,6 @@
-"""The macOS sandbox profile: writes only in the folder and a private temporary place, no network.
+"""The macOS sandbox profile: writes only in the folder and a private temporary place, no network,
+nothing read of the home folder but the folder itself and toolchains. Never run on a Mac yet: the
+probe decides there, and a profile that does not load means that commands ask.
 
 Paths are passed as parameters (-D), never spliced into the profile text.
 """
@@ -9,12 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PROGRAM = "/usr/bin/sandbox-exec"
-_SECRET = (".ssh", ".gnupg", ".aws", ".kube", ".docker", ".netrc", ".config/gh", ".config/gcloud",
-           ".git-credentials", ".npmrc", ".pypirc", ".azure", ".password-store",
-           "Library/Keychains", "Library/Cookies", "Library/Mail", "Library/Messages",
-           "Library/Safari", "Library/Application Support/Google/Chrome",
-           "Library/Application Support/Firefox", "Library/Application Support/Garret")  # fmt: skip
 _PROTECTED = (".git/hooks", ".git/config", ".vscode", ".idea", ".husky", ".claude", ".codex")
+_MAC_TOOLS = ("Library/Developer", "Library/Python", "Library/pnpm", ".CFUserTextEncoding")
 _BASE = """(version 1)
 (allow default)
 (deny file-write*)
@@ -24,49 +22,41 @@ _BASE = """(version 1)
   (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")
   (literal "/dev/stdout") (literal "/dev/stderr")
   (regex #"^/dev/fd/[0-9]+$"))
-(deny file-write-mode file-write-owner file-write-flags
-  (require-not (require-any (subpath (param "ROOT")) (subpath (param "SCRATCH")))))
-(deny file-link (require-not (subpath (param "ROOT"))))
 (allow ipc-posix-sem)
-(allow ipc-posix-shm (ipc-posix-name-regex #"^/__KMP_REGISTERED_LIB"))
-(deny mach-lookup (global-name "com.apple.pasteboard.1"))
-(deny process-info* (target others))
 (deny signal (target others))
 (allow signal (target same-sandbox))
+(deny file-read-data (subpath (param "HOME")))
+(allow file-read-data (subpath (param "ROOT")) (subpath (param "SCRATCH")))
 """
-_NO_NETWORK = """(deny network*)
-(deny system-socket)
-(allow network* (local unix-socket (subpath (param "SCRATCH"))))
-"""
+_NO_NETWORK = "(deny network*)\n"
 
 
-def arguments(root: Path, scratch: Path, home: Path, network: bool) -> list[str]:
+def arguments(
+    root: Path, scratch: Path, home: Path, network: bool, toolchains: Sequence[str] = ()
+) -> list[str]:
     """`sandbox-exec` and its arguments; the command's argv follows.
 
+    The last rule that fits wins. Of the home folder only the workspace and toolchains can be
+    read; names and sizes stay visible, since every path lookup needs them.
+
     Args:
-        root, scratch: real paths (/private/tmp, not /tmp): the kernel compares real names.
+        root, scratch, home: real paths (/private/tmp, not /tmp): the kernel compares real names.
+        toolchains: absolute places that may be read besides.
     """
     parameters = {"ROOT": str(root), "SCRATCH": str(scratch), "HOME": str(home)}
     lines = [_BASE, "" if network else _NO_NETWORK]
-    lines += _rules("deny file-read*", "HOME", _SECRET, parameters, "SECRET")
-    lines += _rules("deny file-write*", "ROOT", _PROTECTED, parameters, "PROTECTED")
+    tools = [*toolchains, *(f"{home}/{name}" for name in _MAC_TOOLS)]
+    lines += _rules("allow file-read-data", tools, parameters, "TOOL")
+    kept = [f"{root}/{name}" for name in _PROTECTED]
+    lines += _rules("deny file-write*", kept, parameters, "PROTECTED")
     definitions = [f"-D{name}={value}" for name, value in parameters.items()]
     return [PROGRAM, "-p", "\n".join(lines), *definitions]
 
 
-def _rules(
-    action: str, base: str, names: Sequence[str], parameters: dict[str, str], kind: str
-) -> list[str]:
-    """Both the place itself and what is below it: else `mkdir .git/hooks` would still work.
-
-    Reads of secrets are not refused when the workspace itself lies below them.
-    """
+def _rules(action: str, places: Sequence[str], parameters: dict[str, str], kind: str) -> list[str]:
+    """Both the place itself and what is below it: else `mkdir .git/hooks` would still work."""
     out: list[str] = []
-    for number, name in enumerate(names):
-        place = f"{parameters[base]}/{name}"
-        root = parameters["ROOT"]
-        if kind == "SECRET" and (root == place or root.startswith(place + "/")):
-            continue
+    for number, place in enumerate(places):
         key = f"{kind}{number}"
         parameters[key] = place
         out.append(f'({action} (literal (param "{key}")) (subpath (param "{key}")))')

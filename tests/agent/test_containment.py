@@ -215,7 +215,9 @@ def test_git_itself_may_work() -> None:
     assert is_guarded("vendor/lib/.git/config")
 
 
-@pytest.mark.parametrize("path", ["AGENTS.md", ".env.x", "a.pem", ".bashrc", "x.py", "README.md"])
+@pytest.mark.parametrize(
+    "path", ["AGENTS.md", ".env.x", "a.pem", ".bashrc", "x.py", "README.md", ".git"]
+)
 def test_the_quick_name_check_agrees(path: str) -> None:
     assert guarded_name(path) == is_guarded(path)
 

@@ -364,8 +364,20 @@ def test_the_mac_profile_passes_paths_as_parameters() -> None:
     for name in (".git/hooks", ".git/config", ".vscode"):
         (number,) = [a.split("=")[0][2:] for a in arguments if a.endswith(f"{root}/{name}")]
         assert f'(deny file-write* (literal (param "{number}")) (subpath (param "{number}")))' in profile  # fmt: skip  # noqa: E501
-    assert any(argument.endswith("=/Users/me/.ssh") for argument in arguments)
+    home_rule = profile.index('(deny file-read-data (subpath (param "HOME")))')
+    assert home_rule < profile.index('(allow file-read-data (subpath (param "ROOT"))')
     assert "(deny network*)" not in seatbelt.arguments(root, root, root, True)[2]
+
+
+def test_a_mac_command_is_wrapped_by_the_systems_own_program(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin"}
+    wrapped = Sandbox("darwin").wrap(("/bin/sh", "-c", "x"), tmp_path / "w", tmp_path / "s", env)
+    assert wrapped.argv[0] == "/usr/bin/sandbox-exec"
+    assert wrapped.argv[-3:] == ("/bin/sh", "-c", "x")
+    assert f"-DHOME={tmp_path}" in wrapped.argv
+    assert any(argument.endswith("/.pyenv") for argument in wrapped.argv)
+    assert not any(argument.endswith("/.ssh") for argument in wrapped.argv)
+    assert not wrapped.is_launcher
 
 
 # The sentinel
