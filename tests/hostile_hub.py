@@ -462,6 +462,7 @@ _SPOILED: dict[str, Any] = {
     "401": _refused(401, {}),
     "gated": _refused(403, {"X-Error-Code": "GatedRepo"}),
     "gone": _refused(404, {"X-Error-Code": "RepoNotFound"}),
+    "no listing": _refused(404, {}),
     "no revision": _refused(404, {"X-Error-Code": "RevisionNotFound"}),
 }
 META_FAULTS = tuple(_SPOILED)

@@ -29,6 +29,7 @@ MAX_FILES = 20_000
 MAX_FILE_BYTES = 1 << 45
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_CHECKSUM = "the Hub gives no checksum for it"
 _T = TypeVar("_T")
 
 
@@ -90,7 +91,7 @@ class Hub:
         deadline_s: how long any call here may take in all.
     """
 
-    def __init__(self, endpoint: str = "", token: str = "", deadline_s: float = 20.0) -> None:
+    def __init__(self, endpoint: str = "", token: str = "", deadline_s: float = 10.0) -> None:
         chosen = endpoint or os.environ.get("HF_ENDPOINT", "") or DEFAULT_ENDPOINT
         self.endpoint = chosen.rstrip("/")
         self._token = token
@@ -105,7 +106,7 @@ class Hub:
 
         def ask() -> Any:
             return _api(self.endpoint, self._token).model_info(
-                repo, revision=revision or None, files_metadata=True, timeout=self._deadline_s / 2
+                repo, revision=revision or None, files_metadata=True, timeout=self._deadline_s * 0.8
             )
 
         return _listing(repo, self._call(ask, repo))
@@ -115,20 +116,71 @@ class Hub:
 
         Raises: DownloadFailed with a sentence; LibraryError for names that are not allowed.
         """
+        check_repo(repo)
         check_file(file)
-        listing = self.listing(repo, revision)
+        try:
+            listing = self.listing(repo, revision)
+        except DownloadFailed as error:
+            if not error.facts.get("ask_file"):
+                raise
+            return self._from_heads(repo, file, revision, error)
         for model in listing.models:
             if any(one.path == file for one in model.files):
                 return model
-        for name, reason in listing.left_out:
-            if name == file:
-                raise DownloadFailed(f"{file} cannot be downloaded: {reason}.", retryable=False)
+        reasons = dict(listing.left_out)
+        if reasons.get(file) == _NO_CHECKSUM:
+            refusal = DownloadFailed(
+                f"{file} cannot be downloaded: {_NO_CHECKSUM}.", retryable=False
+            )
+            return self._from_heads(repo, file, listing.commit, refusal)
+        if file in reasons:
+            raise DownloadFailed(f"{file} cannot be downloaded: {reasons[file]}.", retryable=False)
         names = ", ".join(model.file for model in listing.models[:4])
         raise DownloadFailed(
             f"{repo} has no file {file}.",
             f"It has: {names}." if names else "It has no GGUF files at all.",
             retryable=False,
         )
+
+    def _from_heads(self, repo: str, file: str, revision: str, refusal: DownloadFailed) -> HubModel:
+        """A model from the answers about its files alone: mirrors may have no listing. What they
+        say must be as complete; otherwise `refusal` stands."""
+        split = split_name(file)
+        names = [split.of(n) for n in range(1, split.count + 1)] if split else [file]
+
+        def ask() -> list[Any]:
+            library = _library()
+            return [
+                library.get_hf_file_metadata(
+                    library.hf_hub_url(
+                        repo, name, revision=revision or "main", endpoint=self.endpoint
+                    ),
+                    token=self._token or False,
+                    timeout=self._deadline_s * 0.8,
+                    endpoint=self.endpoint,
+                )
+                for name in names
+            ]
+
+        try:
+            answers = self._call(ask, repo)
+        except DownloadFailed:
+            raise refusal from None
+        files = []
+        for name, answer in zip(names, answers, strict=True):
+            sound = (
+                isinstance(answer.commit_hash, str)
+                and _COMMIT.fullmatch(answer.commit_hash)
+                and answer.commit_hash == answers[0].commit_hash
+                and isinstance(answer.etag, str)
+                and _SHA256.fullmatch(answer.etag)
+                and type(answer.size) is int
+                and 0 < answer.size <= MAX_FILE_BYTES
+            )
+            if not sound:
+                raise refusal
+            files.append(HubFile(name, answer.size, answer.etag))
+        return HubModel(repo, answers[0].commit_hash, tuple(files))
 
     def search(self, text: str, limit: int = 30) -> list[SearchHit]:
         """Repositories with GGUF files that match a text, most downloaded first."""
@@ -271,8 +323,10 @@ def _reason_against(name: str, one: Any) -> str:
     lfs = one.lfs
     sha = getattr(lfs, "sha256", None)
     sizes = {one.size, getattr(lfs, "size", None)} - {None}
+    if sha is None:
+        return _NO_CHECKSUM
     if not isinstance(sha, str) or not _SHA256.fullmatch(sha):
-        return "the Hub gives no checksum for it"
+        return "the Hub's checksum for it is none"
     if len(sizes) != 1 or not all(type(n) is int and 0 < n <= MAX_FILE_BYTES for n in sizes):
         return "the Hub contradicts itself about its size"
     return ""
@@ -385,7 +439,10 @@ def _sentence_for(error: BaseException, what: str, endpoint: str) -> GarretError
                 "The Hub asks us to wait.", "Try again in a few minutes.", retryable=True
             )
         return DownloadFailed(
-            f"The Hub answered with status {status}.", "Try again later.", retryable=True
+            f"The Hub answered with status {status}.",
+            "Try again later.",
+            retryable=True,
+            ask_file=status == 404,
         )
     if isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "httpcore")):
         return _unreachable(endpoint)

@@ -75,7 +75,7 @@ def test_parts_are_one_model_and_gaps_are_left_out(hub: HostileHub) -> None:
         ask(hub).resolve("a/gap", names[0])
 
 
-REFUSED_WHOLE = set(META_FAULTS) - {"names", "twins", "many"}
+REFUSED_WHOLE = set(META_FAULTS) - {"names", "twins", "many", "no listing", "no lfs"}
 
 
 @pytest.mark.parametrize("fault", sorted(REFUSED_WHOLE))
@@ -87,6 +87,17 @@ def test_a_spoiled_answer_is_a_sentence_in_time(hub: HostileHub, fault: str) -> 
     assert time.monotonic() - started < 10
     assert caught.value.sentence.endswith(".")
     assert caught.value.facts["retryable"] in (True, False)
+
+
+@pytest.mark.parametrize("fault", ["no listing", "no lfs"])
+def test_a_mirror_without_a_listing_is_asked_about_the_file(hub: HostileHub, fault: str) -> None:
+    hub.meta = fault
+    model = ask(hub).resolve(REPO, FILE)
+    assert model.commit == COMMIT
+    assert model.files[0].sha256 == hub.repos[REPO].hashes[FILE]
+    assert model.size_bytes == len(gguf_bytes())
+    with pytest.raises(DownloadFailed):
+        ask(hub).resolve(REPO, "missing.gguf")
 
 
 def test_hostile_names_are_listed_as_refused(hub: HostileHub) -> None:
