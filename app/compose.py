@@ -11,8 +11,8 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from app.core.engine_view import EngineView
 from app.core.errors import GarretError
@@ -30,6 +30,9 @@ from app.ui.single_instance import SingleInstance, instance_name
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.window_state import WindowState
+
+if TYPE_CHECKING:  # imported for real once the window is on screen
+    from app.ui.late_pages import LatePages
 
 
 def main(argv: list[str]) -> int:
@@ -69,9 +72,11 @@ async def _run_window(
     instance.woken.connect(window.wake)
     area = SettingsArea(settings, theme, tasks, lambda: seat.view)
     window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
+    late = _Late()
 
     def on_view(view: EngineView) -> None:
         window.set_engine_view(view)
+        late.set_engine_view(view)
         if view.phase != "loading":
             area.refresh_endpoint()
 
@@ -93,28 +98,37 @@ async def _run_window(
     window.show()
     tasks.start("engine-open", _seat_engine(seat, paths, settings))
     tasks.start("maintain", _maintain(storage))
-    closers: list[Callable[[], Awaitable[None]]] = []
-    parts = (window, paths, settings, seat, theme, icons, tasks)
-    tasks.start("pages", _add_pages(parts, closers))
+    tasks.start("pages", late.build(window, paths, settings, seat, theme, icons, tasks))
     try:
         await window.until_closed()
     finally:
         unsubscribe()
         seat.on_change = lambda _view: None
         await tasks.close()
-        for close in closers:
-            await close()
+        await late.close()
         await seat.close()
         await storage.close()
     return 0
 
 
-async def _add_pages(
-    parts: tuple[object, ...], closers: list[Callable[[], Awaitable[None]]]
-) -> None:
-    """The pages nobody sees first: imported on a thread, built once the window is painted."""
-    late_pages = await asyncio.to_thread(importlib.import_module, "app.ui.late_pages")
-    closers.append(late_pages.add_late_pages(*parts).close)
+class _Late:
+    """What is built after the first paint; empty until then."""
+
+    def __init__(self) -> None:
+        self.pages: LatePages | None = None
+
+    async def build(self, *parts: Any) -> None:
+        """Imports on a thread, builds on this one."""
+        module = await asyncio.to_thread(importlib.import_module, "app.ui.late_pages")
+        self.pages = module.add_late_pages(*parts)
+
+    def set_engine_view(self, view: EngineView) -> None:
+        if self.pages is not None:
+            self.pages.set_engine_view(view)
+
+    async def close(self) -> None:
+        if self.pages is not None:
+            await self.pages.close()
 
 
 async def _seat_engine(seat: EngineSeat, paths: Paths, settings: Settings) -> None:

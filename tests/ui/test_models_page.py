@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import DownloadFailed
+from app.library.download.downloader import DownloadProgress
+from app.library.hardware import Gpu, Hardware
+from app.library.service import ModelRow as LibraryRow
+from app.session.engine_seat import EngineSeat
+from app.ui.application import icons_folder
+from app.ui.buttons import FlatButton
+from app.ui.icons import Icons
+from app.ui.models.controller import ModelsController
+from app.ui.models.mapping import download_row, installed_row, memory_pictures, offered_row
+from app.ui.models.page import ModelsPage
+from app.ui.models.values import ModelRow, Section, Verb, duration_text, size_text
+from app.ui.tasks import TaskOwner
+from app.ui.theme import Theme
+from tests.ui.conftest import in_qt_loop, until
+
+GIB = 1 << 30
+ROW = LibraryRow("m:Q4", "Model", "A model.", "Q4_K_M", 5_000_000_000, "fits", 24.0, repo="o/r")
+JOB = DownloadProgress("j1", "Model", "downloading", 1_000_000_000, 5_000_000_000, 1e7, 400.0)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "words"), [(98_362_432, "98 MB"), (5_680_000_000, "5.7 GB"), (49.6e9, "50 GB")]
+)
+def test_sizes_read_well(size_bytes: float, words: str) -> None:
+    assert size_text(int(size_bytes)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(20, "20 s"), (200, "3 min"), (3900, "1 h 5 min"), (7200, "2 h")]
+)
+def test_durations_read_well(seconds: float, words: str) -> None:
+    assert duration_text(seconds) == words
+
+
+def names(row: ModelRow) -> list[str]:
+    return [verb.name for verb in row.verbs]
+
+
+def test_a_model_in_use_cannot_be_removed_or_chosen_again() -> None:
+    row = replace(ROW, installed_id="m")
+    assert names(installed_row(row, "m")) == ["verify"]
+    assert names(installed_row(row, "other")) == ["use", "verify", "remove"]
+
+
+def test_only_what_fits_and_is_not_coming_can_be_had() -> None:
+    assert names(offered_row(ROW, "", is_main=True, on_its_way=False)) == ["get"]
+    assert names(offered_row(ROW, "", is_main=True, on_its_way=True)) == []
+    too_big = replace(ROW, verdict="too big")
+    assert names(offered_row(too_big, "", is_main=True, on_its_way=False)) == []
+    installed = replace(ROW, installed_id="m")
+    assert names(offered_row(installed, "", is_main=True, on_its_way=False)) == ["use"]
+
+
+def test_a_download_says_how_far_it_is_and_what_went_wrong() -> None:
+    row = download_row(JOB)
+    assert row.progress == "1.0 GB of 5.0 GB · 10 MB/s · 7 min left"
+    assert names(row) == ["pause", "cancel"]
+    failed = download_row(
+        replace(JOB, phase="failed", error="The disk is full.", remedy="Free 4 GB.")
+    )
+    assert failed.error == "The disk is full. Free 4 GB."
+    assert names(failed) == ["resume", "discard"]
+
+
+def test_memory_adds_up_to_what_the_machine_has() -> None:
+    gpu = Gpu("RTX", "discrete", 24 * GIB, 20 * GIB)
+    machine = Hardware("m", 64 * GIB, 50 * GIB, gpus=(gpu,))
+    ram, card = memory_pictures(machine, 3 * GIB)
+    assert ram.total_bytes == 64 * GIB
+    assert card.total_bytes == 24 * GIB
+    assert [part.size_bytes for part in card.parts if part.role == "weights"] == [3 * GIB]
+
+
+class FakeLibrary:
+    """A LibraryService that has one model to offer."""
+
+    def __init__(self) -> None:
+        self.installed: list[LibraryRow] = []
+        self.jobs: list[LibraryRow] = []
+        self.hardware = Hardware("m", 64 * GIB, 50 * GIB)
+        self.downloader = self
+        self.store = SimpleNamespace(remove=self._remove, verify=lambda _id: None)
+        self.search_error: Exception | None = None
+
+    def refresh_hardware(self) -> Hardware:
+        return self.hardware
+
+    def recommended_rows(self) -> list[LibraryRow]:
+        return [ROW]
+
+    def installed_rows(self) -> list[LibraryRow]:
+        return self.installed
+
+    def download_rows(self) -> list[LibraryRow]:
+        return self.jobs
+
+    def progress(self, _job_id: str) -> DownloadProgress:
+        return JOB
+
+    def queue(self, row: LibraryRow) -> str:
+        self.jobs = [replace(row, key="j1", job_id="j1")]
+        return "j1"
+
+    async def download(self, _job_id: str) -> AsyncGenerator[DownloadProgress, None]:
+        yield JOB
+        self.jobs = []
+        self.installed = [replace(ROW, key="m", installed_id="m")]
+        yield replace(JOB, phase="installed", installed_id="m")
+
+    def search(self, text: str) -> list[LibraryRow]:
+        if self.search_error is not None:
+            raise self.search_error
+        return [replace(ROW, key=f"found-{text}", title=text)]
+
+    def _remove(self, _model_id: str) -> int:
+        self.installed = []
+        return 5
+
+
+class Bench:
+    def __init__(self, qtbot: QtBot, app: QApplication) -> None:
+        theme = Theme(app)
+        self.page = ModelsPage(theme, Icons(icons_folder(), theme))
+        qtbot.addWidget(self.page)
+        self.library = FakeLibrary()
+        self.said: list[str] = []
+        self.errors: list[Exception] = []
+        self.tasks = TaskOwner(lambda _name, error: self.errors.append(error))
+        self.seat = EngineSeat()
+        library: Any = self.library
+        self.models = ModelsController(self.page, library, self.seat, self.tasks, self.said.append)
+        self.refreshes = 0
+        seat: Any = self.seat
+        seat.refresh = self._refresh
+
+    async def _refresh(self) -> None:
+        self.refreshes += 1
+
+    def rows(self, section: str) -> list[str]:
+        view = self.page.sections.get(section)
+        return list(view.rows) if view is not None and not view.isHidden() else []
+
+
+@in_qt_loop
+async def test_download_brings_a_model_and_remove_takes_it_away(
+    qtbot: QtBot, qapp: QApplication, tmp_path: Path
+) -> None:
+    bench = Bench(qtbot, qapp)
+    await bench.models._refresh()
+    assert bench.rows("recommended") == ["m:Q4"]
+    bench.page.verb_chosen.emit("get", "m:Q4")
+    await until(lambda: bench.rows("installed") == ["m"])
+    assert bench.said == ["Model is ready."]
+    assert bench.rows("downloads") == []
+    bench.page.verb_chosen.emit("remove", "m")
+    await until(lambda: bench.rows("installed") == [])
+    assert bench.refreshes >= 2
+    await bench.tasks.close()
+    assert bench.errors == []
+
+
+@in_qt_loop
+async def test_search_shows_results_or_why_there_are_none(qtbot: QtBot, qapp: QApplication) -> None:
+    bench = Bench(qtbot, qapp)
+    await bench.models._refresh()
+    bench.page.search_changed.emit("qwen")
+    await until(lambda: bench.rows("found") == ["found-qwen"])
+    bench.library.search_error = DownloadFailed("The hub does not answer.", "Check the network.")
+    bench.page.search_changed.emit("other")
+    await until(lambda: "does not answer" in bench.page.sections["found"]._note.text())
+    bench.page.search_changed.emit("")
+    await until(lambda: bench.page.sections["found"].isHidden())
+    await bench.tasks.close()
+    assert bench.errors == []
+
+
+def test_rows_keep_their_widgets_and_foreign_names_stay_plain(
+    qtbot: QtBot, qapp: QApplication
+) -> None:
+    theme = Theme(qapp)
+    page = ModelsPage(theme, Icons(icons_folder(), theme))
+    qtbot.addWidget(page)
+    row = ModelRow("k", "<img src=file:///etc/passwd>", verbs=(Verb("get", "Download", True),))
+    page.show_sections([Section("found", "Found", (row,))])
+    view = page.sections["found"].rows["k"]
+    page.show_sections([Section("found", "Found", (replace(row, fraction=0.5),))])
+    assert page.sections["found"].rows["k"] is view
+    assert view._title.textFormat() is Qt.TextFormat.PlainText
+    heard: list[tuple[str, str]] = []
+    page.verb_chosen.connect(lambda verb, key: heard.append((verb, key)))
+    qtbot.mouseClick(view.findChild(FlatButton), Qt.MouseButton.LeftButton)
+    assert heard == [("get", "k")]
