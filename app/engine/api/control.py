@@ -49,9 +49,12 @@ class ControlRoutes:
         try:
             async with aclosing(loading):
                 async for event in loading:
-                    yield data_event(event.to_json())
                     if event.model is not None:
                         await self._warm(event.model.model_id)
+                        described = self._models.described(event.model)
+                        yield data_event(dataclasses.replace(event, model=described).to_json())
+                    else:
+                        yield data_event(event.to_json())
         except GarretError as error:
             yield data_event(LoadEvent(error=error.to_json()).to_json())
 
@@ -69,7 +72,9 @@ class ControlRoutes:
 
     async def status(self, request: Request) -> Response:
         del request
-        return JSONResponse(self._service.status().to_json())
+        status = self._service.status()
+        models = tuple(self._models.described(info) for info in status.models)
+        return JSONResponse(dataclasses.replace(status, models=models).to_json())
 
     async def configure(self, request: Request) -> Response:
         """Live changes: who may ask, and which models can be loaded by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -54,7 +55,12 @@ class ModelDirectory:
         return await self._service.model(name or None)
 
     def listed(self) -> list[ModelInfo]:
-        return self._service.available()
+        return [self.described(info) for info in self._service.available()]
+
+    def described(self, info: ModelInfo) -> ModelInfo:
+        """The model's values with what its chat template told."""
+        known = self._chat.get(info.model_id)
+        return replace(info, tool_format=known.tool_format) if known is not None else info
 
     def find(self, name: str) -> ModelInfo:
         """What is known about a model without loading it.

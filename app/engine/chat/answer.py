@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from app.core.events import Timings, Usage
 from app.engine.chat.forcing import Forcing, forcing_for
 from app.engine.chat.parsing.events import OutputParser
-from app.engine.chat.parsing.formats import ToolFormat, detect_format, make_parser
+from app.engine.chat.parsing.formats import GENERIC, ToolFormat, detect_format, make_parser
 from app.engine.chat.prompt import BuiltPrompt, PromptBuilder
 from app.engine.chat.renderer import TemplateRenderer
 from app.engine.chat.values import (
@@ -42,10 +42,14 @@ _BANNED = -1e9
 
 
 class ChatModel:
-    """Prompts, parsers and remembered answers of one loaded model."""
+    """Prompts, parsers and remembered answers of one loaded model.
+
+    `tool_format` names the model's own way of calling tools; empty where it has none we know.
+    """
 
     def __init__(self, model: LoadedModel, renderer: TemplateRenderer) -> None:
         self.model = model
+        self.tool_format = ""  # until it is warm
         self._prompts = PromptBuilder(model, renderer)
 
     async def prepare(self, request: ChatRequest) -> PreparedAnswer:
@@ -66,8 +70,10 @@ class ChatModel:
         await asyncio.to_thread(self._warm)
 
     def _warm(self) -> None:
-        self._prompts.capabilities(self._prompts.template_for(tools=False))
         _ = self._prompts.control
+        template = self._prompts.template_for(tools=True)
+        found = detect_format(template, self._prompts.capabilities(template))
+        self.tool_format = "" if found is GENERIC else found.name
 
     def _prepare(self, request: ChatRequest) -> PreparedAnswer:
         template = self._prompts.template_for(tools=bool(request.tools))

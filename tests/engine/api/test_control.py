@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+import httpx
+
 from app.core.control import EngineStatus, LoadEvent
 from app.core.errors import OutOfMemory
-from tests.engine.api.harness import data_of, get, post
-from tests.scripted_engine import ScriptedModel, ScriptedService
+from tests.engine.api.harness import TOKEN, client, data_of, get, post, run
+from tests.engine.api.live import serving
+from tests.scripted_engine import CHATML_TEMPLATE, ScriptedModel, ScriptedService
 
 SPEC = {"model_path": "/m/x.gguf", "model_id": "scripted", "n_ctx": 512, "unknown": 1}
 
@@ -46,3 +51,42 @@ def test_unload_reaches_the_service() -> None:
 
 def test_health_says_what_runs() -> None:
     assert get(ScriptedModel(), "/healthz").json()["status"] == "ok"
+
+
+def test_a_loaded_model_says_how_it_calls_tools() -> None:
+    knows_tools = (
+        "{% for t in tools or [] %}<tool_call>{{ t.function.name + t.function.description }}"
+        "{% endfor %}"
+    )
+    for template, expected in ((CHATML_TEMPLATE + knows_tools, "hermes"), (CHATML_TEMPLATE, "")):
+        model = ScriptedModel(template=template)
+        service = ScriptedService(model)
+        service.load_events = [LoadEvent(1.0, model=model.info)]
+
+        async def work(service: ScriptedService = service) -> tuple[LoadEvent, EngineStatus]:
+            async with client(service) as http:
+                loaded = await http.post("/control/load", json=SPEC)
+                status = await http.get("/control/status")
+            event = LoadEvent.from_json(data_of(loaded)[-1])
+            return event, EngineStatus.from_json(status.json())
+
+        event, status = run(work)
+        assert event.model is not None
+        assert event.model.tool_format == expected
+        assert status.models[0].tool_format == expected
+
+
+def test_closing_the_stream_of_a_load_cancels_it() -> None:
+    service = ScriptedService()
+    service.load_events = [LoadEvent(0.1), 30.0, LoadEvent(1.0)]
+    key = {"Authorization": f"Bearer {TOKEN}"}
+    with (
+        serving(service) as url,
+        httpx.stream("POST", f"{url}/control/load", json=SPEC, headers=key) as response,
+    ):
+        assert b"0.1" in next(response.iter_bytes())
+        response.close()
+        deadline = time.monotonic() + 10
+        while not service.load_closed and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert service.load_closed
