@@ -204,5 +204,7 @@ class AgentPage(QWidget):
         font = self._theme.text_font(1.4)
         font.setBold(True)
         self._heading.setFont(font)
-        self._words.setFixedWidth(round(self._theme.em() * 30))
+        width = round(self._theme.em() * 30)
+        self._words.setFixedWidth(width)
+        self._words.setFixedHeight(self._words.heightForWidth(width))
         tint(self._words, colors.muted)
