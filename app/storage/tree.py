@@ -125,10 +125,16 @@ class MessageTree:
         return await self._db.read(job)
 
     async def show(self, message_id: int) -> list[StoredMessage]:
-        """Switches to the branch through this message, down to its newest end; returns it."""
+        """Switches to the branch through this message, down to its newest end; returns it.
+
+        A message on the visible branch changes nothing: that is how a search hit is opened.
+        """
 
         def job(connection: sqlite3.Connection) -> list[StoredMessage]:
             message = load_message(connection, message_id)
+            branch = load_branch(connection, message.chat_id)
+            if any(visible.id == message_id for visible in branch):
+                return branch
             leaf = newest_leaf(connection, message.chat_id, message_id)
             connection.execute(
                 "UPDATE chats SET active_leaf = ? WHERE id = ?", (leaf, message.chat_id)

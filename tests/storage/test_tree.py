@@ -29,6 +29,7 @@ def test_branch_follows_the_active_leaf_and_knows_siblings(tmp_path: Path) -> No
 
         shown = await tree.show(first.id)
         assert [m.text for m in shown] == ["What is a fjord?", "A bay.", "Deep?"]
+        assert await tree.show(question.id) == shown  # on the branch already: it stays
         ended = await tree.branch_from(question.id)
         assert [m.text for m in ended] == ["What is a fjord?"]
         assert len(await tree.all(chat.id)) == 4
