@@ -409,10 +409,9 @@ async def shoot_readme(app: QApplication, folder: Path) -> None:
 
 
 README_QUESTIONS = (
-    "What is a hash table good for?",
-    "How do I undo the last git commit?",
+    "Name two uses of a hash table. Be very brief.",
     "Write a Python function that reverses a string, and explain it in two sentences.",
-    "And how do I test it?",
+    "And how do I call it?",
 )
 
 

@@ -6,6 +6,7 @@ the task owner, and what it said is shown again when the user comes back.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from app.storage.values import Chat, StoredMessage
 from app.ui.chat_items import item_of, items_of, reread_words, room_notice
 from app.ui.chat_page import ChatPage
 from app.ui.ports import ChatServices
+from app.ui.speedometer import Speedometer
 from app.ui.tasks import TaskOwner
 from app.ui.transcript.cells import NoticeCell, ProgressCell
 from app.ui.transcript.messages import MessageItem
@@ -50,6 +52,7 @@ class RunningAnswer:
     message: StoredMessage | None = None
     pieces: list[tuple[bool, str]] = field(default_factory=list)  # (is thinking, text)
     progress: PromptProgress | None = None
+    speed: Speedometer = field(default_factory=Speedometer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class ChatController(QObject):
     answering_changed = Signal()
     usage_known = Signal(object)  # TurnEnded of the open chat
     answer_ended = Signal()
+    speed_known = Signal(float)  # about how many tokens per second are being written
     costly = Signal(str, object)  # what an action costs, and what does it all the same
     problem = Signal(object)  # GarretError that belongs to no message
 
@@ -457,8 +461,11 @@ class ChatController(QObject):
                     transcript.set_progress(message_id, event)
             case TextDelta(text):
                 running.pieces.append((False, text))
+                speed = running.speed.add(len(text), time.monotonic())
                 if shown:
                     transcript.append_text(message_id, text)
+                    if speed is not None:
+                        self.speed_known.emit(speed)
             case ThinkingDelta(text):
                 running.pieces.append((True, text))
                 if shown:

@@ -24,7 +24,7 @@ from app.ui.prompt_dialogs import FillDialog, PromptLibraryDialog
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.tune_dialog import TuneDialog
-from app.ui.words import count_words, duration_words
+from app.ui.words import count_words, duration_words, speed_words
 
 _COUNT_DELAY_MS = 500
 
@@ -63,6 +63,7 @@ class ComposerController(QObject):
         composer.context_requested.connect(self.show_context)
         chats.chat_opened.connect(self._on_chat)
         chats.usage_known.connect(self._on_usage)
+        chats.speed_known.connect(self._on_speed)
         chats.answering_changed.connect(self._on_answering)
         self.completion = CompletionList(composer.text, self._offers, self._take, page)
         self.reload_prompts()
@@ -120,8 +121,13 @@ class ComposerController(QObject):
         self._engine.take_usage(ended)
 
     def _on_answering(self) -> None:
-        if self._chats.is_answering:
-            self._page.composer.set_tokens("")
+        self._page.composer.set_tokens("")
+        if not self._chats.is_answering:
+            self._delay.start()
+
+    def _on_speed(self, tokens_per_s: float) -> None:
+        words = self.tr("about {speed}").format(speed=speed_words(tokens_per_s))
+        self._page.composer.set_tokens(words)
 
     def show_context(self) -> None:
         """What fills the context, over its gauge."""
