@@ -99,6 +99,8 @@ class RunShellCommand:
             names = ", ".join(coverage.shared)
             asks.append(f"It could change a file outside the folder through a hard link: {names}.")
         notes = [coverage.note] if coverage.note else []
+        if background:
+            notes.append("What it changes while it stays running is neither undone nor put back.")
         if dangers.touches_git:
             notes.append("What it does to the history in .git is not undone.")
         if network:
