@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -18,6 +19,8 @@ WhenFull = Literal["stop", "drop_oldest", "summary"]
 longer read. summary: the model first writes a summary that stands for them. In both cases they
 stay in the chat, and the first message still read carries `context_summary`."""
 
+READY_TIMEOUT_S = 0.5
+COUNT_TIMEOUT_S = 10.0
 CHARS_PER_TOKEN = 3.5  # only where an engine cannot count: code is about 3, English about 4
 KEEP_WHEN_DROPPING = 0.6  # of the context: dropping a little each turn would re-read it each turn
 KEEP_WHEN_SUMMARISING = 0.25
@@ -76,10 +79,15 @@ class TokenCounter:
         self.is_estimate = False
 
     async def total(self) -> int:
-        """The context length; 0 when the engine cannot tell."""
+        """The context length; 0 when the engine cannot tell, or is not there yet.
+
+        An engine that is still loading would make the user's message wait before it is stored;
+        such an engine judges the length itself when it answers.
+        """
         try:
-            return await self._engine.context_tokens(self._model) or 0
-        except GarretError:
+            asking = self._engine.context_tokens(self._model)
+            return await asyncio.wait_for(asking, READY_TIMEOUT_S) or 0
+        except (GarretError, TimeoutError):
             return 0
 
     async def prompt(self, messages: Sequence[Message]) -> int:
@@ -87,8 +95,9 @@ class TokenCounter:
         if not messages:
             return 0
         try:
-            counted = await self._engine.count_tokens(TurnRequest(self._model, messages))
-        except GarretError:
+            asking = self._engine.count_tokens(TurnRequest(self._model, messages))
+            counted = await asyncio.wait_for(asking, COUNT_TIMEOUT_S)
+        except (GarretError, TimeoutError):
             counted = None  # no model, or no engine: asking will say so properly
         if counted is not None:
             return counted

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from app.core.events import TextDelta, Timings, TurnEnded, Usage
 from app.core.messages import AttachmentPart, Message, Part, TextPart
 from app.session.chat import ChatSession
 from app.session.context import WhenFull
-from app.session.events import AnswerEnded, MakingRoom, RoomMade, SessionEvent
+from app.session.events import AnswerEnded, MakingRoom, MessageStored, RoomMade, SessionEvent
 from app.session.history import SUMMARY_INTRO, prompt_messages, user_text
 from app.storage.storage import Storage
 from tests.fakes import FakeEngine
@@ -149,6 +151,21 @@ def test_an_engine_that_cannot_count_decides_for_itself(tmp_path: Path) -> None:
         assert (await session.context_use()).is_estimate
 
     with_session(tmp_path, Uncounting(context=1500), scenario)
+
+
+def test_an_engine_that_is_still_loading_does_not_hold_up_the_storing(tmp_path: Path) -> None:
+    class Loading(FakeEngine):
+        async def context_tokens(self, model: str) -> int | None:
+            await asyncio.sleep(3600)
+            return None
+
+    async def scenario(session: ChatSession, storage: Storage) -> None:
+        async with aclosing(session.send("Hi")) as events:
+            first = await asyncio.wait_for(anext(events), 60)
+        assert isinstance(first, MessageStored)
+        assert (await session.branch())[0].text == "Hi"
+
+    with_session(tmp_path, Loading(), scenario)
 
 
 def test_the_gauge_names_what_fills_the_context(tmp_path: Path) -> None:
