@@ -104,7 +104,8 @@ def _coerced(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> Any
     kinds = schema.get("type", "string")
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     if "string" in kinds:
-        return value if isinstance(value, str) else _as_text(value)
+        text = value if isinstance(value, str) else _as_text(value)
+        return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates are no text
     if isinstance(value, str):
         value = _from_text(value)
     if "boolean" in kinds and isinstance(value, bool):

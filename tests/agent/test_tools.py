@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.agent.arguments import decode
 from app.agent.hands import ToolBox
@@ -492,3 +494,42 @@ def test_a_command_without_network_is_told_how_to_get_it(rig: Rig) -> None:
     rig.write("get.py", "import socket\nsocket.create_connection(('127.0.0.1', 9))\n")
     (outcome,) = run(rig, ("run_shell_command", {"command": "python3 get.py"}))
     assert "call again with network" in outcome.text
+
+
+_ODD = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["", ".", "..", "a.py", "src", "pipe", "\ud800", "a\0b", "~", "/", "(", "**"]),
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 10**18),
+    st.floats(),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)  # fmt: skip
+_NAMES = ("read_file", "list_directory", "glob", "grep_search", "edit", "write_file", "todo_write")
+_KEYS = st.sampled_from(
+    "file_path path pattern glob limit offset old_string new_string content todos".split()
+)
+
+
+def test_no_arguments_make_the_hands_raise(rig: Rig) -> None:
+    rig.write("a.py", CODE)
+    rig.write("src/b.py", CODE)
+    os.mkfifo(rig.root / "pipe")
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+
+        @given(st.sampled_from(_NAMES), st.dictionaries(_KEYS, _ODD, max_size=5))
+        @settings(max_examples=150, deadline=None)
+        def any_call(name: str, arguments: dict[str, object]) -> None:
+            call = rig.call(name, **arguments)
+            asyncio.run_coroutine_threadsafe(call, loop).result(30)
+
+        await asyncio.to_thread(any_call)
+        for command in ("echo \ud800", "echo \udcff", "a\0b", "", " "):
+            await rig.call("run_shell_command", command=command)
+        await rig.close()
+
+    asyncio.run(scenario())
+    assert sorted(path.name for path in rig.root.parent.iterdir()) == ["garret", "work"]

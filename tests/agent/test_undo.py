@@ -214,7 +214,7 @@ def test_what_the_caps_leave_out_is_named_and_not_guessed(tmp_path: Path) -> Non
 
 
 def test_nothing_is_called_new_in_a_folder_that_was_not_listed(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, Caps(list_s=-1.0))
+    bench = Bench(tmp_path, Caps(list_s=-1.0, sure_files=0))
     bench.user("mine/a.txt", "mine")
     before = bench.store.before_command()
     assert not before.complete

@@ -91,6 +91,8 @@ class GrepSearch:
             raise ToolError(f"There is no {visible(path)}.")
         limit = max(1, min(_MAX_HITS, int(arguments.get("limit", _MAX_HITS))))
         pattern, glob = str(arguments["pattern"]), str(arguments.get("glob", ""))
+        if "\0" in pattern + glob:
+            raise ToolError("The pattern holds a null character.")
         hits, note = await asyncio.to_thread(self._search, pattern, path, glob, limit, context)
         hits = await asyncio.to_thread(self._readable, hits, approved)
         if not hits:

@@ -32,8 +32,13 @@ _Signature = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How much a snapshot may keep and how long a command may wait for it."""
+    """How much a snapshot may keep and how long a command may wait for it.
 
+    The times count only beyond `sure_files` listed and, where that was all of the folder, half as
+    many read, smallest first: on a busy machine a small folder is still covered whole.
+    """
+
+    sure_files: int = 4000
     files: int = 50_000
     file_bytes: int = 64 << 20
     total_bytes: int = 300 << 20
@@ -134,8 +139,12 @@ class Snapshots:
         started = time.monotonic()
 
         def late() -> bool:
-            return self._hurry.is_set() or time.monotonic() - started > list_s
+            if self._hurry.is_set():
+                return True
+            seen = len(picture.states) + len(look.fresh)
+            return seen >= caps.sure_files and time.monotonic() - started > list_s
 
+        caps = self._caps
         look = _Look(picture, before, self._seen)
         todo = [self._start]
         while todo:
@@ -191,7 +200,8 @@ class Snapshots:
     def _read(self, look: _Look, deadline: float) -> None:
         caps, picture, before = self._caps, look.picture, look.before
         look.fresh.sort(key=lambda entry: entry.size_bytes)
-        for entry in look.fresh:
+        sure = caps.sure_files // 2 if picture.complete else 0
+        for number, entry in enumerate(look.fresh):
             if self._hurry.is_set():
                 return
             skipped = unread(entry)
@@ -204,7 +214,7 @@ class Snapshots:
                 or look.stored_bytes + entry.size_bytes > caps.total_bytes
                 or entry.size_bytes > caps.file_bytes
             )
-            late = time.monotonic() > deadline
+            late = number >= sure and time.monotonic() > deadline
             blobs: Blobs | None = self._blobs
             if entry.kind == "file" and (full or (late and before is None)):
                 if before is None:
