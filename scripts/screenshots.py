@@ -42,12 +42,19 @@ from app.core.events import (
     Usage,
 )
 from app.core.messages import AttachmentPart
+from app.core.paths import find_paths
+from app.core.settings import Settings
+from app.library.starter import add_starter
+from app.library.store import Store
 from app.session.engine_seat import EngineSeat
+from app.session.engines import build_engine
 from app.storage.storage import Storage, open_storage
 from app.ui.application import create_application, icons_folder, run
 from app.ui.icons import Icons
+from app.ui.late_pages import LatePages, add_late_pages
 from app.ui.main_window import MainWindow
 from app.ui.ports import ChatServices
+from app.ui.settings.build import SettingsArea
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.window_state import WindowState
@@ -72,6 +79,21 @@ class Stage:
     engine: FakeEngine
     control: FakeEngineControl
     theme: Theme
+    icons: Icons
+    tasks: TaskOwner
+    home: Path
+    pages: LatePages | None = None
+
+    def add_pages(self) -> None:
+        """The other pages, as `app.compose` adds them."""
+        paths = find_paths({"GARRET_HOME": str(self.home)})
+        paths.make()
+        settings = Settings.load(paths.settings_file)
+        area = SettingsArea(settings, self.theme, self.tasks, lambda: self.control.view)
+        self.window.add_page("settings", "Settings", "settings", area.page, "Ctrl+,")
+        seat = EngineSeat()
+        parts = (self.window, paths, settings, seat, self.theme, self.icons, self.tasks)
+        self.pages = add_late_pages(*parts)
 
     def script(self, *steps: object) -> None:
         """What the engine says next."""
@@ -307,12 +329,34 @@ async def dialog(stage: Stage, command: str) -> QWidget | None:
     return next((w for w in set(QApplication.topLevelWidgets()) - before if w.isVisible()), None)
 
 
+async def settings_page(stage: Stage) -> None:
+    """The settings."""
+    stage.add_pages()
+    stage.window.show_page("settings")
+    await pause(0.6)
+
+
+async def agent_page(stage: Stage) -> None:
+    """The agent, before its first task."""
+    stage.add_pages()
+    stage.window.show_page("agent")
+    await pause(0.6)
+
+
+async def models_page(stage: Stage) -> None:
+    """The models for this machine."""
+    stage.add_pages()
+    stage.window.show_page("models")
+    await pause(4.0)
+
+
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
         empty, chat, streaming, reading, thinking, formulas, scripts, files, error, no_model,
         loading, out_of_memory, bad_file, engine_lost, search, find, edit, presentation, narrow,
-        pseudo_locale, tune, prompts, keys, about, switcher, context,
+        pseudo_locale, settings_page, agent_page, models_page, tune, prompts, keys, about,
+        switcher, context,
     )
 }  # fmt: skip
 
@@ -332,11 +376,12 @@ async def shoot(app: QApplication, folder: Path, scheme: str, scale: int, names:
             storage = await open_storage(Path(home) / "chats.sqlite3")
             theme = Theme(app)
             theme.set_scheme("dark" if scheme == "dark" else "light")
+            icons = Icons(icons_folder(), theme)
             engine, control = FakeEngine(), FakeEngineControl()
             tasks = TaskOwner()
             window = MainWindow(
                 theme,
-                Icons(icons_folder(), theme),
+                icons,
                 ChatServices(storage, engine, control),
                 WindowState(Path(home) / "window.ini"),
                 tasks,
@@ -344,13 +389,16 @@ async def shoot(app: QApplication, folder: Path, scheme: str, scale: int, names:
             window.resize(*SIZE)
             window.show()
             await pause(0.25)
-            subject = await SCENES[name](Stage(window, storage, engine, control, theme))
+            stage = Stage(window, storage, engine, control, theme, icons, tasks, Path(home))
+            subject = await SCENES[name](stage)
             await pause(0.25)
             (subject or window).grab().save(str(folder / f"{name}-{scheme}-{scale}x.png"))
             if subject is not None:
                 subject.close()
             window.close()
             await window.until_closed()
+            if stage.pages is not None:
+                await stage.pages.close()
             await storage.close()
             window.deleteLater()
             theme.deleteLater()
@@ -360,12 +408,6 @@ async def shoot(app: QApplication, folder: Path, scheme: str, scale: int, names:
 
 async def shoot_readme(app: QApplication, folder: Path) -> None:
     """The starter model in our own engine process, light and dark."""
-    from app.core.paths import find_paths
-    from app.core.settings import Settings
-    from app.library.starter import add_starter
-    from app.library.store import Store
-    from app.session.engines import build_engine
-
     paths = find_paths()
     paths.make()
     add_starter(Store(paths.models), STARTER)
@@ -375,14 +417,13 @@ async def shoot_readme(app: QApplication, folder: Path) -> None:
     theme.set_scheme("light")
     seat = EngineSeat()
     tasks = TaskOwner()
-    window = MainWindow(
-        theme,
-        Icons(icons_folder(), theme),
-        ChatServices(storage, seat, seat),
-        WindowState(paths.config / "window.ini"),
-        tasks,
-    )
+    icons = Icons(icons_folder(), theme)
+    state = WindowState(paths.config / "window.ini")
+    window = MainWindow(theme, icons, ChatServices(storage, seat, seat), state, tasks)
     seat.on_change = window.set_engine_view
+    area = SettingsArea(settings, theme, tasks, lambda: seat.view)
+    window.add_page("settings", "Settings", "settings", area.page, "Ctrl+,")
+    pages = add_late_pages(window, paths, settings, seat, theme, icons, tasks)
     window.resize(*SIZE)
     window.show()
     control, engine = build_engine(paths, settings, seat.show)
@@ -404,6 +445,7 @@ async def shoot_readme(app: QApplication, folder: Path) -> None:
         window.grab().save(str(folder / f"{scheme}.png"))
     window.close()
     await window.until_closed()
+    await pages.close()
     await seat.close()
     await storage.close()
 

@@ -83,7 +83,10 @@ class EngineViewController(QObject):
             self.choose_model()
 
     def choose_model(self) -> None:
-        """A menu of the installed models over the composer's button."""
+        """A menu of the installed models over the composer's button; none: the models page."""
+        if not self._control.choices():
+            self.models_page_wanted.emit()
+            return
         menu = QMenu(self._page)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
@@ -96,8 +99,6 @@ class EngineViewController(QObject):
             action.triggered.connect(
                 lambda _checked=False, model_id=choice.model_id: self.load(model_id)
             )
-        if menu.isEmpty():
-            menu.addAction(self.tr("No models installed yet")).setEnabled(False)
         menu.addSeparator()
         more = menu.addAction(self.tr("Get more models…"))
         more.triggered.connect(self.models_page_wanted)

@@ -134,6 +134,7 @@ class MainWindow(QMainWindow):
         self.sidebar.new_chat_wanted.connect(self.new_chat)
         self.chats.chat_opened.connect(self._on_chat_opened)
         self.chats.chats_changed.connect(self._show_title)
+        self.engine.models_page_wanted.connect(self._on_models_wanted)
         self.chats.problem.connect(self.show_problem)
         self.chats.answer_ended.connect(self._on_answer_ended)
         self.chats.costly.connect(
@@ -281,6 +282,10 @@ class MainWindow(QMainWindow):
             self.actions_by_name[name].setChecked(on and one == place)
         self.sidebar_control.set_place(place if on else "active")
         self.actions_by_name["sidebar"].setChecked(True)
+
+    def _on_models_wanted(self) -> None:
+        if "models" in self._pages:
+            self.show_page("models")
 
     def _on_search(self) -> None:
         self.sidebar.setVisible(True)
