@@ -508,7 +508,18 @@ _ODD = st.one_of(
 )  # fmt: skip
 _NAMES = ("read_file", "list_directory", "glob", "grep_search", "edit", "write_file", "todo_write")
 _KEYS = st.sampled_from(
-    "file_path path pattern glob limit offset old_string new_string content todos".split()
+    [
+        "file_path",
+        "path",
+        "pattern",
+        "glob",
+        "limit",
+        "offset",
+        "old_string",
+        "new_string",
+        "content",
+        "todos",
+    ]
 )
 
 
