@@ -18,6 +18,7 @@ MESSAGE_COLUMNS = (
     "messages.*, (SELECT summary FROM context_starts WHERE message_id = messages.id)"
     " AS context_summary"
 )
+_UNKNOWN = AnswerDetails()
 
 
 def parts_to_text(parts: Iterable[Part]) -> str:
@@ -76,13 +77,15 @@ def chat_from_row(row: sqlite3.Row) -> Chat:
 
 
 def message_from_row(row: sqlite3.Row, sibling_ids: tuple[int, ...]) -> StoredMessage:
+    """A row of MESSAGE_COLUMNS."""
+    details = row["details"]
     return StoredMessage(
         id=row["id"],
         chat_id=row["chat_id"],
         parent_id=row["parent_id"],
         message=Message(row["role"], parts_from_text(row["parts"])),
         state=row["state"],
-        details=AnswerDetails.from_json(json.loads(row["details"])),
+        details=_UNKNOWN if details == "{}" else AnswerDetails.from_json(json.loads(details)),
         created_at=row["created_at"],
         sibling_ids=sibling_ids,
         context_summary=row["context_summary"],

@@ -45,7 +45,7 @@ class AnswerDetails:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AnswerDetails:
-        names = {f.name for f in fields(cls)}
+        names = cls.__dataclass_fields__
         return cls(**{key: value for key, value in data.items() if key in names})
 
 
