@@ -22,9 +22,9 @@ from typing import Any
 
 from app.core.errors import BadChatTemplate
 
-RENDER_LIMIT_S = 4.0
+RENDER_LIMIT_S = 3.0
 START_LIMIT_S = 30.0
-REFUSAL_KEPT_S = 60.0
+REFUSAL_KEPT_S = 30.0
 
 
 class TemplateRefused(Exception):
