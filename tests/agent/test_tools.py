@@ -518,6 +518,7 @@ _KEYS = st.sampled_from(
         "old_string",
         "new_string",
         "content",
+        "replace_all",
         "todos",
     ]
 )
