@@ -25,19 +25,25 @@ Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all), on the caller's thread."""
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replaces `path` in one step: readers see the old text or the new, after a crash too."""
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Replaces `path` in one step: readers see the old text or the new, after a crash too.
+
+    Not `durable`: a power cut soon afterwards may undo it. Flushing a small file can mean waiting
+    for gigabytes that were written before it.
+    """
     temp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with temp.open("w", encoding="utf-8") as file:
             json.dump(value, file, ensure_ascii=False, indent=1)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temp, path)
     except BaseException:
         temp.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def read_json(path: Path) -> Any:

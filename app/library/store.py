@@ -186,7 +186,6 @@ class Store:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(part, target / name)
                 placed.append(target / name)
-            sync_folder(placed[0].parent)
             return self._write(placed, facts, origin, hashes, unsettled_boot=boot_id())
 
     def remove(self, model_id: str) -> int:
@@ -274,6 +273,7 @@ class Store:
                 continue
             for file in model.files:
                 sync_file(file.path)
+                sync_folder(file.path.parent)
             self._update(model.model_id, lambda one: replace(one, unsettled_boot=""))
 
     def mark_used(self, model_id: str) -> None:
@@ -346,8 +346,11 @@ class Store:
         return model
 
     def _save(self, model: InstalledModel) -> None:
+        # A model still on its way to the disk has a record on its way, too: `settle` sees to both.
         write_json(
-            self._made(".records") / f"{model.model_id}.json", records.to_json(model, self.root)
+            self._made(".records") / f"{model.model_id}.json",
+            records.to_json(model, self.root),
+            durable=not model.unsettled_boot,
         )
 
     def _same(self, names: Sequence[str], hashes: Sequence[str]) -> InstalledModel | None:

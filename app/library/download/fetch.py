@@ -18,6 +18,8 @@ import threading
 import time
 import urllib.request
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -39,7 +41,8 @@ Kind = Literal[
 ]
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _READ_BYTES = 512 << 10
-_LOOPBACK_BUFFER_BYTES = 1 << 20
+# What a killed client may leave in flight on a machine whose receive buffers may grow beyond it.
+_LOOPBACK_BUFFER_BYTES = 4 << 20
 
 
 class FetchProblem(Exception):
@@ -141,7 +144,7 @@ class Request:
             conn, target = connection(parts, self._limits.connect_s)
             conn.connect()
             sock = conn.sock
-            if is_loopback(parts.hostname):  # a killed client leaves at most this much in flight
+            if is_loopback(parts.hostname) and _buffers_grow_large():
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LOOPBACK_BUFFER_BYTES)
             sock.settimeout(self._limits.stall_s)
             with self._lock:
@@ -255,6 +258,16 @@ def is_private(host: str | None) -> bool:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return host == "localhost" or "." not in host or host.endswith((".local", ".internal"))
+
+
+@cache
+def _buffers_grow_large() -> bool:
+    """Whether this system lets a receive buffer grow beyond what a resume may waste."""
+    try:
+        limits = Path("/proc/sys/net/ipv4/tcp_rmem").read_text(encoding="ascii").split()
+    except OSError:
+        return False
+    return int(limits[-1]) > 2 * _LOOPBACK_BUFFER_BYTES
 
 
 def _network(error: Exception) -> FetchProblem:
