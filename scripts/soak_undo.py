@@ -178,6 +178,7 @@ class Run:
             self.users[path] = None
             return
         data = b"the user's " + str(self.random.random()).encode() + b"\n" + self._text()
+        place.unlink(missing_ok=True)  # as editors save: a new file in the old one's place
         place.write_bytes(data)
         self.users[path] = data
 
