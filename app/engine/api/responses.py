@@ -32,7 +32,7 @@ _KNOWN = (
     *("previous_response_id", "metadata", "truncation", "user", "prompt_cache_key", "top_logprobs"),
 )
 MAX_STORED = 256
-MAX_STORED_CHARS = 64_000_000
+MAX_STORED_CHARS = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ PLAIN = (
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 _NEEDLE_CHARS = 96
-_CACHED_CHARS = 8_000_000
+_CACHED_CHARS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class PromptBuilder:
         self._lock = threading.Lock()
         self._control: ControlTokens | None = None
         self._can: dict[str, TemplateCapabilities] = {}
-        self._segments: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._segments: OrderedDict[str, array[int]] = OrderedDict()
         self._segment_chars = 0
         self.answers = AnswerMemory()
 
@@ -219,7 +220,7 @@ class PromptBuilder:
         advance(len(text))
         return tokens, boundaries
 
-    def _segment(self, segment: str, mark: str) -> tuple[int, ...]:
+    def _segment(self, segment: str, mark: str) -> Sequence[int]:
         if not segment:
             return ()
         with self._lock:
@@ -227,7 +228,7 @@ class PromptBuilder:
             if known is not None:
                 self._segments.move_to_end(segment)
                 return known
-        tokens = tuple(self._tokens_of(segment, mark))
+        tokens = array("i", self._tokens_of(segment, mark))
         with self._lock:
             if segment not in self._segments:
                 self._segments[segment] = tokens

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from app.engine.chat.template_input import parse_arguments
@@ -27,7 +28,7 @@ class Answer:
 
     prompt_chars: int
     message_key: str
-    token_ids: tuple[int, ...]
+    token_ids: array[int]
     reasoning: str = ""
 
 
@@ -37,7 +38,7 @@ class Splice:
 
     start: int
     end: int
-    token_ids: tuple[int, ...]
+    token_ids: Sequence[int]
 
 
 def message_key(message: ChatMessage) -> str:
@@ -62,7 +63,8 @@ class AnswerMemory:
         """Keeps an answer under the rendered text it followed."""
         if not token_ids:
             return
-        answer = Answer(len(prompt), message_key(message), token_ids, message.reasoning)
+        ids = array("i", token_ids)
+        answer = Answer(len(prompt), message_key(message), ids, message.reasoning)
         # several answers may follow one prompt (regenerate), so the key holds both
         with self._lock:
             self._by_prompt[_key(prompt, answer.message_key)] = answer
