@@ -16,9 +16,12 @@ import llama_cpp
 import llama_cpp.llama_cpp as lib
 from llama_cpp import _ggml
 
+from app.core.control import DeviceInfo
+
 log = logging.getLogger(__name__)
 
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.DEBUG}
+_DEVICE_KINDS = ("cpu", "gpu", "igpu", "accel")  # enum ggml_backend_dev_type
 _AbortCallback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
@@ -125,6 +128,38 @@ class _Library:
                 free_sum += free.value
                 total_sum += total.value
         return (free_sum, total_sum) if total_sum else None
+
+    def device_list(self) -> tuple[DeviceInfo, ...]:
+        """Every device with its memory as ggml reports it; on Metal the working set."""
+        ggml, base = _ggml.libggml, self._base
+        names = self.devices()
+        if base is None:
+            return ()
+        base.ggml_backend_dev_type.restype = ctypes.c_int
+        base.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+        base.ggml_backend_dev_description.restype = ctypes.c_char_p
+        base.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
+        base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p] + [
+            ctypes.POINTER(ctypes.c_size_t)
+        ] * 2
+        base.ggml_backend_dev_memory.restype = None
+        found = []
+        for i, name in enumerate(names):
+            device = ggml.ggml_backend_dev_get(i)
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            kind = base.ggml_backend_dev_type(device)
+            text = (base.ggml_backend_dev_description(device) or b"").decode("utf-8", "replace")
+            found.append(
+                DeviceInfo(
+                    name=name,
+                    kind=_DEVICE_KINDS[kind] if kind < len(_DEVICE_KINDS) else "accel",
+                    description=text,
+                    total_bytes=total.value,
+                    free_bytes=free.value,
+                )
+            )
+        return tuple(found)
 
     def cpu_buffer_type(self) -> int:
         """ggml's CPU buffer type, for tensors that must stay in host memory."""

@@ -81,6 +81,7 @@ class Service:
             error=self._error,
             backends=library().devices(),
             pid=os.getpid(),
+            devices=library().device_list(),
         )
 
     def available(self) -> list[ModelInfo]:
