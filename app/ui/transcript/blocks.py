@@ -19,7 +19,7 @@ from app.ui.transcript.markdown import block_parser
 
 BlockKind = Literal["prose", "code", "table", "math"]
 LONG_LIST_CHARS = 2_500
-LONG_TABLE_ROWS = 80
+LONG_TABLE_ROWS = 40
 GIANT_CHARS = 16_000
 """Above this a message is cut into sections, each parsed only when it comes near the screen."""
 _PLAIN_CHARS = 4_000
@@ -55,6 +55,14 @@ def parse_blocks(text: str) -> list[Block]:
 def definitions_of(text: str) -> str:
     """The lines of `text` that may be link definitions, for `parse_source`."""
     return "\n".join(_DEFINITION.findall(text)) if "]:" in text else ""
+
+
+def is_only_definitions(text: str) -> bool:
+    """Whether nothing of `text` is shown: one-line link definitions and blank lines."""
+    if "]:" not in text[:400]:
+        return False
+    lines = [line for line in text.split("\n") if line.strip()]
+    return all(_DEFINITION.fullmatch(line) for line in lines)
 
 
 def clean(text: str) -> str:

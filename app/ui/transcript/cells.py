@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.core.events import PromptProgress
-from app.ui.transcript.blocks import Block, definitions_of, parse_blocks
+from app.ui.transcript.blocks import Block, definitions_of, is_only_definitions, parse_blocks
 from app.ui.transcript.sections import Section
 
 PROSE_CHARS = 1_200
@@ -190,6 +190,8 @@ def code_cells(block: Block) -> list[Cell]:
 def section_cells(cell: SectionCell) -> list[Cell]:
     """The cells of one slice."""
     part = cell.section
+    if not part.is_code and is_only_definitions(part.text):
+        return []
     if not part.is_code:
         return markdown_cells(part.text, cell.definitions)
     cells = code_cells(Block("code", part.text, part.language))

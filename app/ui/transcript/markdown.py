@@ -25,7 +25,7 @@ MAX_INLINE_CHARS = 8_000
 """A paragraph longer than this is shown as plain text: nested delimiters cost more than linear."""
 _MAX_MARKERS = 400
 _MAX_NESTING = 24
-_MAX_DEFINITION_CHARS = 8_000
+_MAX_DEFINITION_CHARS = 4_000
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
 _MARKERS = re.compile(r"[\[\]*_~`!<&$\\]")
 

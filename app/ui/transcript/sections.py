@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from app.ui.transcript.blocks import GIANT_CHARS, closes_fence, fence_language, opened_fence
 
 _SECTION_CHARS = 3_000
-MOST_CHARS = 10_000
+_SECTION_LINES = 150
+MOST_CHARS = 6_000
 _FRESH_START = re.compile(r"[A-Za-z#\"'(*_`|À-￿]")
 _LIST_START = re.compile(r"[*+-][ \t]|\d{1,9}[.)][ \t]")
 _TABLE_RULE = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
@@ -68,7 +69,7 @@ class _Cutter:
     def _in_text(self, line: str, bare: str) -> None:
         may_cut = (
             self._blank_before
-            and self._chars >= _SECTION_CHARS
+            and (self._chars >= _SECTION_CHARS or len(self._lines) >= _SECTION_LINES)
             and _FRESH_START.match(line)
             and not _LIST_START.match(line)
         )
