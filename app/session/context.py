@@ -85,8 +85,8 @@ class TokenCounter:
         such an engine judges the length itself when it answers.
         """
         try:
-            asking = self._engine.context_tokens(self._model)
-            return await asyncio.wait_for(asking, READY_TIMEOUT_S) or 0
+            async with asyncio.timeout(READY_TIMEOUT_S):  # 3.11's wait_for can eat a cancel
+                return await self._engine.context_tokens(self._model) or 0
         except (GarretError, TimeoutError):
             return 0
 
@@ -95,8 +95,8 @@ class TokenCounter:
         if not messages:
             return 0
         try:
-            asking = self._engine.count_tokens(TurnRequest(self._model, messages))
-            counted = await asyncio.wait_for(asking, COUNT_TIMEOUT_S)
+            async with asyncio.timeout(COUNT_TIMEOUT_S):
+                counted = await self._engine.count_tokens(TurnRequest(self._model, messages))
         except (GarretError, TimeoutError):
             counted = None  # no model, or no engine: asking will say so properly
         if counted is not None:
