@@ -59,6 +59,11 @@ class _Cutter:
             bare = line.rstrip("\n")
             if self._fence:
                 self._in_fence(line, bare)
+            elif not bare and self._chars < MOST_CHARS:
+                self._lines.append(line)
+                self._chars += 1
+                self._head = ""
+                self._blank_before = True
             else:
                 self._in_text(line, bare)
         if self._code is not None and self._is_long_fence():
@@ -81,16 +86,19 @@ class _Cutter:
             self._flush()
             if head:
                 self._add(head)
-        for piece in _pieces(line):
-            self._add(piece)
-            if len(piece) >= MOST_CHARS:
-                self._flush()
-        if _TABLE_RULE.match(bare) and "|" in bare and len(self._lines) > 1:
+        if len(line) <= MOST_CHARS:
+            self._add(line)
+        else:
+            for piece in _pieces(line):
+                self._add(piece)
+                if len(piece) >= MOST_CHARS:
+                    self._flush()
+        if "|" in bare and _TABLE_RULE.match(bare) and len(self._lines) > 1:
             self._head = self._lines[-2] + line if len(line) < 2_000 else ""
         elif not bare.strip():
             self._head = ""
         self._blank_before = not bare.strip()
-        opened = opened_fence(bare)
+        opened = opened_fence(bare) if "```" in bare or "~~~" in bare else ""
         if opened:
             self._fence, self._language = opened, fence_language(bare)
             self._code, self._code_from = [], len(self._lines) - 1
@@ -143,6 +151,4 @@ def lines_of(text: str) -> Iterator[str]:
 
 def _pieces(line: str) -> list[str]:
     """A monstrous line in slices."""
-    if len(line) <= MOST_CHARS:
-        return [line]
     return [line[at : at + MOST_CHARS] for at in range(0, len(line), MOST_CHARS)]
