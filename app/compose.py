@@ -7,7 +7,6 @@ once the window is on screen; until then the engine's seat is empty.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import os
 import sys
@@ -20,6 +19,7 @@ from app.core.logs import log_to_file
 from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
 from app.session.engine_seat import EngineSeat
+from app.session.mirror_keeper import keep_mirror
 from app.storage.storage import Storage, open_storage
 from app.ui.application import create_application, icons_folder, install_translation, run
 from app.ui.icons import Icons
@@ -33,6 +33,8 @@ from app.ui.window_state import WindowState
 
 if TYPE_CHECKING:  # imported for real once the window is on screen
     from app.ui.late_pages import LatePages
+
+_DAY_S = 24 * 3600.0
 
 
 def main(argv: list[str]) -> int:
@@ -97,7 +99,8 @@ async def _run_window(
     unsubscribe = settings.subscribe(on_setting)
     window.show()
     tasks.start("engine-open", _seat_engine(seat, paths, settings))
-    tasks.start("maintain", _maintain(storage))
+    tasks.start("maintain", _maintain(storage, window))
+    tasks.start("mirror", keep_mirror(storage, lambda: settings.text("chat.mirror_folder")))
     tasks.start("pages", late.build(window, paths, settings, seat, theme, icons, tasks))
     try:
         await window.until_closed()
@@ -174,10 +177,17 @@ _NEW_ENGINE = frozenset(
 )
 
 
-async def _maintain(storage: Storage) -> None:
+async def _maintain(storage: Storage, window: MainWindow) -> None:
+    """Checks, backs up and tidies now and daily; says what the user should know."""
+    if storage.recovery is not None:
+        window.toast.say(storage.recovery.sentence, is_problem=True)
     await asyncio.sleep(5.0)  # the first seconds belong to the window and the engine
-    with contextlib.suppress(GarretError):
-        await storage.maintain()
+    while True:
+        try:
+            await storage.maintain()
+        except GarretError as error:
+            window.show_problem(error)
+        await asyncio.sleep(_DAY_S)
 
 
 def _require_screen() -> None:

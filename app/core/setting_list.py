@@ -47,6 +47,14 @@ SETTINGS: tuple[Setting, ...] = (
         maximum=20_000,
     ),
     Setting(
+        "chat.mirror_folder",
+        "folder",
+        "",
+        "chat",
+        "Keep a copy of chats as Markdown in",
+        "Every chat is also written there as a plain text file. Leave empty for no copies.",
+    ),
+    Setting(
         "models.folder",
         "folder",
         "",
