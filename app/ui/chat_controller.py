@@ -134,7 +134,7 @@ class ChatController(QObject):
     async def _open(self, chat_id: int, message_id: int | None) -> None:
         chat = await self._storage.chats.get(chat_id)
         if message_id is not None:
-            branch = await self._storage.messages.branch_from(message_id)
+            branch = await self._storage.messages.show(message_id)
         else:
             branch = await self._storage.messages.branch(chat_id)
         queued = await self._storage.queue.list(chat_id)
