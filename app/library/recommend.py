@@ -63,7 +63,7 @@ def recommend(catalogue: Catalogue, hardware: Hardware, machine_id: str = "") ->
     if not choices:
         reason = "This machine has too little memory for any model in the catalogue."
         return Recommendation(hardware.title, None, None, None, reason)
-    tier = catalogue.tier(machine_id or nearest_machine(catalogue, hardware))
+    tier = catalogue.tier(machine_id) if machine_id else _tier_like(catalogue, hardware)
     curated = _curated(choices, tier)
     best = curated or max(choices, key=_worth)
     wanted = tier.alternatives if tier and curated else ()
@@ -85,6 +85,22 @@ def recommend(catalogue: Catalogue, hardware: Hardware, machine_id: str = "") ->
     better = max(fine, key=lambda one: (_value(one), _speed(one)), default=None)
     faster, better = _in_step(faster, best), _in_step(better, best)
     return Recommendation(hardware.title, best, faster, better, reason_for(best))
+
+
+def _tier_like(catalogue: Catalogue, hardware: Hardware) -> Tier | None:
+    """The tier of a machine so much like this one that what was measured there holds here."""
+    machine_id = nearest_machine(catalogue, hardware)
+    if not machine_id:
+        return None
+    other = catalogue.machine(machine_id)
+    pairs = [(other.ram_total_bytes, hardware.ram_total_bytes)]
+    if hardware.gpus:
+        pairs.append((_gpu_bytes(other), _gpu_bytes(hardware)))
+        pairs.append((int(_bandwidth(other)), int(_bandwidth(hardware))))
+    else:
+        pairs.append((int(other.ram_bandwidth_bytes_s), int(hardware.ram_bandwidth_bytes_s)))
+    alike = all(0.8 * ours <= theirs <= 1.25 * ours for theirs, ours in pairs)
+    return catalogue.tier(machine_id) if alike else None
 
 
 def all_choices(catalogue: Catalogue, hardware: Hardware) -> Iterator[Choice]:
