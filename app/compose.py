@@ -24,7 +24,7 @@ from app.storage.storage import Storage, open_storage
 from app.ui.application import create_application, icons_folder, install_translation, run
 from app.ui.icons import Icons
 from app.ui.main_window import MainWindow
-from app.ui.ports import ChatServices
+from app.ui.ports import ChatOptions, ChatServices
 from app.ui.settings.build import SettingsArea
 from app.ui.single_instance import SingleInstance, instance_name
 from app.ui.tasks import TaskOwner
@@ -83,7 +83,7 @@ async def _run_window(
             area.refresh_endpoint()
 
     seat.on_change = on_view
-    follower = SettingsFollower(settings, theme, seat, paths)
+    follower = SettingsFollower(settings, theme, window, seat, paths)
     loop = asyncio.get_running_loop()
 
     def on_setting(key: str, _value: object) -> None:
@@ -143,21 +143,37 @@ async def _seat_engine(seat: EngineSeat, paths: Paths, settings: Settings) -> No
 class SettingsFollower:
     """Makes a changed setting true while the window is open."""
 
-    def __init__(self, settings: Settings, theme: Theme, seat: EngineSeat, paths: Paths) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        theme: Theme,
+        window: MainWindow,
+        seat: EngineSeat,
+        paths: Paths,
+    ) -> None:
         self._settings = settings
         self._theme = theme
+        self._window = window
         self._seat = seat
         self._paths = paths
 
     def follow_look(self) -> None:
-        """The theme, at once."""
+        """Theme, code font and how chats are shown, at once."""
         scheme = self._settings.text("look.theme")
         if scheme in ("system", "light", "dark") and scheme != self._theme.scheme:
             self._theme.set_scheme(scheme)  # type: ignore[arg-type]  # checked on the line above
+        self._window.set_options(
+            ChatOptions(
+                enter_sends=self._settings.flag("chat.enter_sends"),
+                show_thinking=self._settings.flag("chat.show_thinking"),
+                show_speed=self._settings.flag("chat.show_speed"),
+                code_font=self._settings.text("look.code_font"),
+            )
+        )
 
     def follow(self, key: str) -> Coroutine[Any, Any, None] | None:
         """The work a change calls for, if any."""
-        if key.startswith("look."):
+        if key.startswith(("look.", "chat.")):
             self.follow_look()
         if key in _NEW_ENGINE:
             return _seat_engine(self._seat, self._paths, self._settings)

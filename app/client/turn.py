@@ -49,6 +49,8 @@ class TurnReader:
     def feed(self, chunk: dict[str, Any] | None) -> Iterator[TurnEvent]:
         """Events of one chunk; None is the stream's own end mark."""
         if chunk is None:
+            if self.started and self._finish is None:
+                self._finish = "stop"  # some engines mark the end but never say why
             yield from self.end()
             return
         self.started = True

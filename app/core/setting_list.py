@@ -28,6 +28,15 @@ SETTINGS: tuple[Setting, ...] = (
         choices=(("system", "Like the system"), ("light", "Light"), ("dark", "Dark")),
     ),
     Setting(
+        "look.code_font",
+        "text",
+        "",
+        "look",
+        "Code font",
+        "The font for code. Leave empty for the system's fixed-width font.",
+        maximum=100,
+    ),
+    Setting(
         "look.language",
         "choice",
         "system",
@@ -38,6 +47,14 @@ SETTINGS: tuple[Setting, ...] = (
         applies="next start",
     ),
     Setting(
+        "chat.enter_sends",
+        "switch",
+        True,
+        "chat",
+        "Enter sends the message",
+        "When off, Ctrl+Enter (Cmd+Enter on a Mac) sends and Enter begins a new line.",
+    ),
+    Setting(
         "chat.system_prompt",
         "text",
         "",
@@ -45,6 +62,22 @@ SETTINGS: tuple[Setting, ...] = (
         "Standing instructions",
         "Words that every new chat begins with, for example how you like your answers.",
         maximum=20_000,
+    ),
+    Setting(
+        "chat.show_speed",
+        "switch",
+        True,
+        "chat",
+        "Show speed and memory of the conversation",
+        "Writes tokens per second and how full the model's memory is under each answer.",
+    ),
+    Setting(
+        "chat.show_thinking",
+        "switch",
+        False,
+        "chat",
+        "Open the model's thinking by itself",
+        "Some models think aloud before they answer. When off, their thinking is folded away.",
     ),
     Setting(
         "chat.mirror_folder",

@@ -93,9 +93,22 @@ def test_whole_calls_without_index_and_id_stay_apart() -> None:
     assert events[-1].finish_reason == "tool_calls"
 
 
-def test_stream_without_a_reason_is_a_death_not_an_answer() -> None:
+def test_end_mark_without_a_reason_is_an_end() -> None:
+    events = read(delta(content="whole"), None)
+    assert isinstance(events[-1], TurnEnded)
+    assert events[-1].finish_reason == "stop"
+
+
+def test_stream_that_breaks_off_is_a_death_not_an_answer() -> None:
+    reader = TurnReader()
+    list(reader.feed(delta(content="half")))
     with pytest.raises(EngineDied):
-        read(delta(content="half"), None)
+        list(reader.end())
+
+
+def test_an_end_mark_alone_is_a_death() -> None:
+    with pytest.raises(EngineDied):
+        read(None)
 
 
 @pytest.mark.parametrize(
