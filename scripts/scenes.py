@@ -1,0 +1,333 @@
+"""The scenes of the picture gallery: each sets up a real window and leaves it held still."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from PySide6.QtWidgets import QApplication, QWidget
+
+from app.core.control import ModelInfo
+from app.core.engine_view import EngineView
+from app.core.errors import BadModelFile, EngineDied, OutOfMemory
+from app.core.events import (
+    PromptProgress,
+    TextDelta,
+    ThinkingDelta,
+    Timings,
+    TurnEnded,
+    TurnEvent,
+    Usage,
+)
+from app.core.messages import AttachmentPart
+from app.core.paths import find_paths
+from app.core.settings import Settings
+from app.session.engine_seat import EngineSeat
+from app.storage.storage import Storage
+from app.ui.icons import Icons
+from app.ui.late_pages import LatePages, add_late_pages
+from app.ui.main_window import MainWindow
+from app.ui.settings.build import SettingsArea
+from app.ui.tasks import TaskOwner
+from app.ui.theme import Theme
+from scripts.scene_texts import ANSWER, LONG_CODE, MATH, QUESTION, SCRIPTS, pseudo
+from tests.fakes import FakeEngine, FakeEngineControl
+
+MODEL = ModelInfo("smollm2-135m-instruct", n_ctx=8192)
+
+
+@dataclass
+class Stage:
+    """A window to be set up and photographed."""
+
+    window: MainWindow
+    storage: Storage
+    engine: FakeEngine
+    control: FakeEngineControl
+    theme: Theme
+    icons: Icons
+    tasks: TaskOwner
+    home: Path
+    pages: LatePages | None = None
+
+    def add_pages(self) -> None:
+        """The other pages, as `app.compose` adds them."""
+        paths = find_paths({"GARRET_HOME": str(self.home)})
+        paths.make()
+        settings = Settings.load(paths.settings_file)
+        area = SettingsArea(settings, self.theme, self.tasks, lambda: self.control.view)
+        self.window.add_page("settings", "Settings", "settings", area.page, "Ctrl+,")
+        seat = EngineSeat()
+        parts = (self.window, paths, settings, seat, self.theme, self.icons, self.tasks)
+        self.pages = add_late_pages(*parts)
+
+    def script(self, *steps: object) -> None:
+        """What the engine says next."""
+        self.engine.scripts = ([cast("Step", step) for step in steps],)
+        self.engine.requests.clear()
+
+    async def ask(
+        self, question: str, *steps: object, files: tuple[AttachmentPart, ...] = ()
+    ) -> None:
+        """One question, answered to its end."""
+        self.script(*steps)
+        self.window.chats.send(question, files)
+        await pause(0.15)
+        while self.window.chats.is_answering:
+            await pause(0.03)
+        await pause(0.2)
+
+    def hold(self, question: str, *steps: object) -> None:
+        """A question whose answer never ends."""
+        self.script(*steps, 600.0)
+        self.window.chats.send(question)
+
+
+Step = TurnEvent | float | BaseException
+Scene = Callable[[Stage], Awaitable[QWidget | None]]
+
+
+async def pause(seconds: float) -> None:
+    """Lets the window work."""
+    await asyncio.sleep(seconds)
+
+
+def told(text: str, tokens: int = 412) -> list[object]:
+    """An answer with figures."""
+    ended = TurnEnded(
+        "stop",
+        Usage(1_840, tokens, 1_622),
+        Timings(1_622, 218, 410.0, tokens, tokens * 1_000 / 38.4),
+    )
+    return [TextDelta(text), ended]
+
+
+async def empty(stage: Stage) -> None:
+    """The first thing one sees."""
+
+
+async def chat(stage: Stage) -> None:
+    """A finished answer with code, a list and a table."""
+    await stage.ask(QUESTION, *told(ANSWER))
+    await stage.ask("And how do I measure it?", *told(LONG_CODE, 288))
+
+
+async def streaming(stage: Stage) -> None:
+    """In the middle of an answer."""
+    stage.hold(QUESTION, TextDelta(ANSWER[: len(ANSWER) // 2]))
+    await pause(0.4)
+
+
+async def reading(stage: Stage) -> None:
+    """A long prompt is being read; another question waits."""
+    stage.hold("Summarise the log I attached.", PromptProgress(7_688, 500, 12_400, 20.0))
+    await pause(0.3)
+    stage.window.chats.send("And tell me which host is to blame.")
+    await pause(0.3)
+
+
+async def thinking(stage: Stage) -> None:
+    """Reasoning, folded."""
+    await stage.ask(
+        "Is 2^31 - 1 prime?",
+        ThinkingDelta("It is a Mersenne number with a prime exponent. Euler showed it."),
+        *told("Yes. $2^{31}-1 = 2147483647$ is a **Mersenne prime**; Euler proved it in 1772.", 34),
+    )
+    await pause(1.5)
+
+
+async def formulas(stage: Stage) -> None:
+    """LaTeX."""
+    await stage.ask("Show me some formulas.", *told(MATH, 120))
+    await pause(2.5)
+
+
+async def scripts(stage: Stage) -> None:
+    """Right to left, CJK, emoji, task lists, footnotes, long words."""
+    await stage.ask("Show me some scripts.", *told(SCRIPTS, 160))
+
+
+async def files(stage: Stage) -> None:
+    """Attachments, sent and waiting."""
+    log = AttachmentPart("server.log", "text/plain", "12:00 ok\n" * 900)
+    await stage.ask("What went wrong here?", *told("Nothing: every line says ok.", 8), files=(log,))
+    composer = stage.window.chat_page.composer
+    composer.files.add(AttachmentPart("app.py", "text/x-python", "print(1)\n" * 40))
+    composer.set_text("Compare it with this file.\nOnly the differences, please.")
+    await pause(0.2)
+
+
+async def error(stage: Stage) -> None:
+    """The engine died in mid-answer."""
+    died = EngineDied("The engine stopped while answering.", "It has been started again.")
+    await stage.ask(QUESTION, TextDelta(ANSWER[:240]), died)
+
+
+async def no_model(stage: Stage) -> None:
+    """Nothing is loaded."""
+    stage.window.set_engine_view(EngineView("idle"))
+
+
+async def loading(stage: Stage) -> None:
+    """A model is on its way into memory."""
+    view = EngineView("loading", loading_id="qwen3-coder-next-q4_k_m", load_fraction=0.62)
+    stage.window.set_engine_view(view)
+
+
+async def out_of_memory(stage: Stage) -> None:
+    """The model does not fit."""
+    problem = OutOfMemory(
+        "Qwen3-Coder-Next needs 48.6 GB; 31.2 GB are free.",
+        "Choose a smaller plan, or close other programs.",
+    )
+    stage.window.set_engine_view(EngineView("idle", error=problem))
+
+
+async def bad_file(stage: Stage) -> None:
+    """A damaged model file."""
+    problem = BadModelFile("This file is not a complete GGUF model.", "Download it again.")
+    stage.window.set_engine_view(EngineView("idle", error=problem))
+
+
+async def engine_lost(stage: Stage) -> None:
+    """The engine keeps dying."""
+    problem = EngineDied("The engine crashed five times in two minutes.", "See the log.")
+    stage.window.set_engine_view(EngineView("failed", error=problem))
+
+
+async def search(stage: Stage) -> None:
+    """Hits in all chats."""
+    await chat(stage)
+    stage.window.sidebar.search.setText("binary")
+    await pause(0.6)
+
+
+async def find(stage: Stage) -> None:
+    """Hits in this chat."""
+    await chat(stage)
+    stage.window.actions_by_name["find"].trigger()
+    stage.window.chat_page.find_bar.field.setText("list")
+    await pause(0.5)
+
+
+async def edit(stage: Stage) -> None:
+    """A question is asked anew; the answer has siblings."""
+    await stage.ask(QUESTION, *told(ANSWER))
+    stage.script(*told("A shorter answer this time: halve the range until it is empty.", 14))
+    stage.window.actions_by_name["regenerate"].trigger()
+    await pause(0.6)
+    stage.window.actions_by_name["edit_last"].trigger()
+    await pause(0.2)
+
+
+async def presentation(stage: Stage) -> None:
+    """For a stage."""
+    await chat(stage)
+    stage.window.actions_by_name["present"].trigger()
+    await pause(0.4)
+
+
+async def narrow(stage: Stage) -> None:
+    """The smallest window."""
+    await chat(stage)
+    stage.window.resize(560, 620)
+    await pause(0.4)
+
+
+async def pseudo_locale(stage: Stage) -> None:
+    """Longer words everywhere, to see what is cut."""
+    stage.window.set_engine_view(EngineView("idle"))
+    for widget in stage.window.findChildren(QWidget):
+        words = getattr(widget, "text", None)
+        if callable(words) and hasattr(widget, "setText") and isinstance(words(), str) and words():
+            widget.setText(pseudo(words()))
+            widget.updateGeometry()
+    await pause(0.2)
+
+
+async def tune(stage: Stage) -> QWidget | None:
+    """Instructions and sampling."""
+    stage.window.chats.set_tuning("Answer briefly, in British English.", {"temperature": 0.4})
+    return await dialog(stage, "tune")
+
+
+async def prompts(stage: Stage) -> QWidget | None:
+    """The prompt library."""
+    library = stage.storage.prompts
+    await library.save("review", "Review this {{language|Python}} code:", "finds problems")
+    await library.save("explain", "Explain this to a beginner:", "plain words")
+    stage.window.composing.reload_prompts()
+    await pause(0.3)
+    return await dialog(stage, "prompts")
+
+
+async def keys(stage: Stage) -> QWidget | None:
+    """The keyboard map."""
+    return await dialog(stage, "keys")
+
+
+async def about(stage: Stage) -> QWidget | None:
+    """About."""
+    return await dialog(stage, "about")
+
+
+async def switcher(stage: Stage) -> QWidget | None:
+    """Ctrl+K."""
+    await chat(stage)
+    return await dialog(stage, "switch_chat")
+
+
+async def context(stage: Stage) -> QWidget | None:
+    """What fills the context."""
+    await chat(stage)
+    await pause(0.8)
+    before = set(QApplication.topLevelWidgets())
+    stage.window.composing.show_context()
+    await pause(0.2)
+    return next(iter(set(QApplication.topLevelWidgets()) - before), None)
+
+
+async def dialog(stage: Stage, command: str) -> QWidget | None:
+    """The window that a command opens."""
+    before = set(QApplication.topLevelWidgets())
+    stage.window.actions_by_name[command].trigger()
+    await pause(0.4)
+    return next((w for w in set(QApplication.topLevelWidgets()) - before if w.isVisible()), None)
+
+
+async def settings_page(stage: Stage) -> None:
+    """The settings."""
+    stage.add_pages()
+    stage.window.show_page("settings")
+    await pause(0.6)
+
+
+async def agent_page(stage: Stage) -> None:
+    """The agent, before its first task."""
+    stage.add_pages()
+    stage.window.show_page("agent")
+    await pause(0.6)
+
+
+async def models_page(stage: Stage) -> None:
+    """The models for this machine."""
+    stage.add_pages()
+    stage.window.show_page("models")
+    await pause(4.0)
+
+
+SCENES: dict[str, Scene] = {
+    scene.__name__: scene
+    for scene in (
+        empty, chat, streaming, reading, thinking, formulas, scripts, files, error, no_model,
+        loading, out_of_memory, bad_file, engine_lost, search, find, edit, presentation, narrow,
+        pseudo_locale, settings_page, agent_page, models_page, tune, prompts, keys, about,
+        switcher, context,
+    )
+}  # fmt: skip
