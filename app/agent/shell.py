@@ -139,6 +139,10 @@ class Running:
     def close(self) -> None:
         """Gives the pipes back."""
         self._close_control()
+        # An orphan may still hold the output's other end; asyncio has no public way to let go.
+        transport = getattr(self.process, "_transport", None)
+        if transport is not None:
+            transport.close()
         if self._report >= 0:
             os.close(self._report)
             self._report = -1

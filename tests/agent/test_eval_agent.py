@@ -22,6 +22,8 @@ PROBLEM = {
 }
 RIGHT = PROBLEM["prompt"] + PROBLEM["canonical_solution"]
 WRONG = PROBLEM["prompt"] + "    return x\n"
+# The same file once more is told as a fault of its own, so each wrong try is another one.
+OTHER_WRONGS = [PROBLEM["prompt"] + f"    return x + {n}\n" for n in (5, 6)]
 
 
 def answer(code: str) -> Reply:
@@ -40,7 +42,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_first_tries_later_passes_and_failures_are_told_apart(cache: Path) -> None:
     out = cache / "out.json"
-    replies = [answer(RIGHT), answer(WRONG), answer(RIGHT), *[answer(WRONG)] * 3]
+    tries = [RIGHT, WRONG, RIGHT, WRONG, *OTHER_WRONGS]
+    replies = [answer(one) for one in tries]
     with ScriptedOpenAIServer(replies, model="tiny-1b") as server:
         where = ["--base-url", server.base_url, "--cache", str(cache), "--json", str(out)]
         assert main(where) == 0
