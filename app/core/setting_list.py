@@ -45,6 +45,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The language of menus and messages. Models answer in the language you write.",
         choices=(("system", "Like the system"), ("en", "English"), ("de", "Deutsch")),
         applies="next start",
+        hidden=True,  # until there are translations to choose
     ),
     Setting(
         "chat.enter_sends",

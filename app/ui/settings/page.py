@@ -219,9 +219,9 @@ class SettingsPage(QWidget):
         self.list.setStyleSheet(
             "QListWidget { background: transparent; outline: none; }"
             f"QListWidget::item {{ padding: {pad}px {2 * pad}px; border-radius: 6px; }}"
-            "QListWidget::item:selected { background: palette(alternate-base);"
+            "QListWidget::item:selected { background: palette(window);"
             " color: palette(text); font-weight: bold; }"
-            "QListWidget::item:hover:!selected { background: palette(window); }"
+            "QListWidget::item:hover:!selected { background: palette(alternate-base); }"
         )
         self.list.setFixedWidth(round(self._theme.em() * 14))
         self.search.setFixedWidth(round(self._theme.em() * 14))
