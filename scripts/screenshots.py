@@ -144,7 +144,6 @@ async def shoot_readme(app: QApplication, folder: Path) -> None:
 README_QUESTIONS = (
     "Name two uses of a hash table. Be very brief.",
     "Write a Python function that reverses a string, and explain it in two sentences.",
-    "And how do I call it?",
 )
 
 
