@@ -16,7 +16,10 @@ from app.core.paths import Paths
 from app.core.settings import Settings
 from app.library.choice import load_spec_for
 from app.library.store import Store
+from app.session.engines import models_folder
 from app.session.wishes import wish_of
+
+__all__ = ["EngineOptions", "LoadLine", "choose_spec", "local_engine", "models_folder"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,9 +96,3 @@ class LoadLine:
             sys.stderr.write("\r\x1b[2K")
             self._written = False
         sys.stderr.flush()
-
-
-def models_folder(paths: Paths, settings: Settings) -> Path:
-    """Where models are: the user's choice, or Garret's own folder."""
-    chosen = settings.text("models.folder")
-    return Path(chosen).expanduser() if chosen else paths.models
