@@ -96,20 +96,30 @@ def passes(solution: str, problem: dict[str, str]) -> bool:
         folder = Path(name)
         (folder / "solution.py").write_text(solution, "utf-8")
         (folder / "check_it.py").write_text(test_source(problem), "utf-8")
-        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            done = subprocess.run(
-                [sys.executable, "check_it.py"],
-                cwd=folder,
-                env=environment,
-                capture_output=True,
-                timeout=TEST_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
+        # Twice, because the time also passes while this whole process is stopped.
+        done = _run_check(folder) or _run_check(folder)
     # The mark, because a solution may end the program before the test has looked at it.
-    return done.returncode == 0 and done.stdout.decode().strip().endswith(PASSED)
+    return (
+        done is not None
+        and done.returncode == 0
+        and done.stdout.decode(errors="replace").strip().endswith(PASSED)
+    )
+
+
+def _run_check(folder: Path) -> subprocess.CompletedProcess[bytes] | None:
+    """The test's end, or None when it took too long."""
+    try:
+        return subprocess.run(
+            [sys.executable, "check_it.py"],
+            cwd=folder,
+            env={"PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TEST_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def snapshot(folder: Path) -> dict[str, str]:
@@ -213,9 +223,10 @@ async def evaluate(arguments: argparse.Namespace) -> list[Result]:
     paths = find_paths()
     settings = Settings.load(paths.settings_file)
     chosen = problems(Path(arguments.cache))[arguments.start :: arguments.every][: arguments.limit]
-    results: list[Result] = []
+    results = finished(arguments.json) if arguments.resume else []
+    known = {result.task_id for result in results}
     async with choose_engine(arguments, paths, settings) as choice:
-        for problem in chosen:
+        for problem in [one for one in chosen if one["task_id"] not in known]:
             result = await work_on(problem, choice, paths, arguments)
             if arguments.baseline:
                 shot = await single_shot(problem, choice)
@@ -223,9 +234,25 @@ async def evaluate(arguments: argparse.Namespace) -> list[Result]:
             results.append(result)
             print(line(result), flush=True)
             if arguments.json:
-                rows = [asdict(one) for one in results]
-                arguments.json.write_text(json.dumps({"results": rows}, indent=2))
+                write_rows(arguments.json, results)
     return results
+
+
+def write_rows(file: Path, results: list[Result], figures: dict[str, Any] | None = None) -> None:
+    """Replaces the file as a whole, so that an interrupted evaluation can be gone on with."""
+    rows = [asdict(result) for result in results]
+    report = {"results": rows} if figures is None else {"summary": figures, "results": rows}
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps(report, indent=2), "utf-8")
+    partial.replace(file)
+
+
+def finished(file: Path) -> list[Result]:
+    """The results an interrupted evaluation had written."""
+    if not file.exists():
+        return []
+    rows = json.loads(file.read_text("utf-8"))["results"]
+    return [Result(**{**row, "stray_changes": tuple(row["stray_changes"])}) for row in rows]
 
 
 def line(result: Result) -> str:
@@ -270,17 +297,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--baseline", action="store_true", help="also ask the model alone, once")
     parser.add_argument("--log", type=Path, metavar="DIR", help="keep every conversation there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+    parser.add_argument("--resume", action="store_true", help="keep what --json FILE holds")
     parser.add_argument(
         "--cache", default=str(Path.home() / ".cache" / "garret" / "human-eval"), metavar="DIR"
     )
     arguments = parser.parse_args(argv)
+    if arguments.resume and not arguments.json:
+        parser.error("--resume goes on with the results in --json FILE")
     started = time.monotonic()
     results = asyncio.run(evaluate(arguments))
     figures = summary(results, time.monotonic() - started) if results else {"problems": 0}
     print(json.dumps(figures, indent=2))
     if arguments.json:
-        rows = [asdict(result) for result in results]
-        arguments.json.write_text(json.dumps({"summary": figures, "results": rows}, indent=2))
+        write_rows(arguments.json, results, figures)
     return 0 if results and not figures["stray_changes"] else 1
 
 
