@@ -28,6 +28,7 @@ HIDDEN: dict[str, str] = {
     "_render": "app.engine.chat.render_child",
     "_bench": "app.engine.bench",
     "_paint": "app.ui.paint_check",
+    "_start_marks": "app.compose",
 }
 
 

@@ -27,6 +27,8 @@ from app.ui.main_window import MainWindow
 from app.ui.ports import ChatOptions, ChatServices
 from app.ui.settings.build import SettingsArea
 from app.ui.single_instance import SingleInstance, instance_name
+from app.ui.start_marks import COMMAND as MARK_THE_START
+from app.ui.start_marks import StartMarks
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.window_state import WindowState
@@ -52,8 +54,10 @@ def main(argv: list[str]) -> int:
     install_translation(app, settings.text("look.language"))
     theme = Theme(app)
 
+    marked = argv[:1] == [MARK_THE_START]
+
     async def window() -> int:
-        return await _run_window(paths, settings, theme, instance)
+        return await _run_window(paths, settings, theme, instance, marked)
 
     try:
         return run(app, window)
@@ -62,21 +66,28 @@ def main(argv: list[str]) -> int:
 
 
 async def _run_window(
-    paths: Paths, settings: Settings, theme: Theme, instance: SingleInstance
+    paths: Paths, settings: Settings, theme: Theme, instance: SingleInstance, marked: bool
 ) -> int:
     storage = await open_storage(paths.chats_file, paths.backups)
     seat = EngineSeat()
+    marks = StartMarks(seat) if marked else None
     icons = Icons(icons_folder(), theme)
     tasks = TaskOwner(on_error=lambda name, error: window.report(name, error))
     state = WindowState(paths.config / "window.ini")
-    services = ChatServices(storage, seat, seat, lambda: settings.text("chat.system_prompt"))
+    chat = marks.engine if marks is not None else seat
+    services = ChatServices(storage, chat, seat, lambda: settings.text("chat.system_prompt"))
     window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)
     area = SettingsArea(settings, theme, tasks, lambda: seat.view)
     window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
     late = _Late()
 
+    if marks is not None:
+        marks.follow(window, window.chat_page, window.chats.send)
+
     def on_view(view: EngineView) -> None:
+        if marks is not None:
+            marks.see(view)
         window.set_engine_view(view)
         late.set_engine_view(view)
         if view.phase != "loading":

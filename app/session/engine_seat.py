@@ -47,6 +47,7 @@ class EngineSeat:
         self._control: Control | None = None
         self._chat: ChatEngine | None = None
         self._taken = asyncio.Event()
+        self._opened = asyncio.Event()
 
     @property
     def view(self) -> EngineView:
@@ -59,13 +60,17 @@ class EngineSeat:
     async def take(self, control: Control, chat: ChatEngine) -> None:
         """Lets another engine sit here and opens it; the old one is closed first."""
         self._taken.clear()
+        self._opened.clear()
         old, self._control, self._chat = self._control, None, None
         if old is not None:
             await old.close()
         self._control, self._chat = control, chat
         self.show(control.view)
         self._taken.set()
-        await control.open()
+        try:
+            await control.open()
+        finally:
+            self._opened.set()
 
     async def close(self) -> None:
         if self._control is not None:
@@ -114,6 +119,7 @@ class EngineSeat:
         return self._control
 
     async def _chatting(self) -> ChatEngine:
-        await self._taken.wait()
+        # Until it is opened an engine says it is not running: a question asked at once waits.
+        await self._opened.wait()
         assert self._chat is not None
         return self._chat
