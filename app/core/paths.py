@@ -43,6 +43,10 @@ class Paths:
         return self.data / "logs"
 
     @property
+    def network_log(self) -> Path:
+        return self.data / "network.jsonl"
+
+    @property
     def prefix_cache(self) -> Path:
         return self.cache / "prefixes"
 
