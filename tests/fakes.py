@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from app.core.control import ModelInfo
 from app.core.engine_view import EngineView
+from app.core.errors import GarretError
 from app.core.events import TextDelta, TurnEnded, TurnEvent, Usage
 from app.core.ports import TurnRequest
 from app.ui.ports import ModelChoice
@@ -89,3 +90,30 @@ class FakeEngineControl:
 
     async def start_engine(self) -> None:
         self.asked.append("start")
+
+
+class FakeSeat:
+    """An engine seat whose loads succeed at once, unless the id is in `refuses`."""
+
+    def __init__(self, model_id: str = "starter", choices: Sequence[ModelChoice] = ()) -> None:
+        self.view = EngineView("ready", ModelInfo(model_id, n_ctx=8192))
+        self.refuses: dict[str, GarretError] = {}
+        self.loaded: list[str] = []
+        self.restarts = 0
+        self._choices = list(choices)
+
+    def choices(self) -> list[ModelChoice]:
+        return self._choices
+
+    async def refresh(self) -> list[ModelChoice]:
+        return self._choices
+
+    async def load_model(self, model_id: str) -> None:
+        self.loaded.append(model_id)
+        if (error := self.refuses.get(model_id)) is not None:
+            self.view = EngineView("idle", error=error)
+        else:
+            self.view = EngineView("ready", ModelInfo(model_id, n_ctx=8192))
+
+    async def start_engine(self) -> None:
+        self.restarts += 1

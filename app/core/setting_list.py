@@ -108,6 +108,16 @@ SETTINGS: tuple[Setting, ...] = (
         maximum=500,
     ),
     Setting(
+        "models.awaited",
+        "text",
+        "",
+        "models",
+        "Awaited model",
+        "The download that takes over when it is ready.",
+        hidden=True,
+        maximum=100,
+    ),
+    Setting(
         "models.load_at_start",
         "switch",
         True,

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from app.core.errors import DownloadFailed, GarretError, LibraryError
+from app.core.network_log import NetworkLog
 from app.library.download.fetch import FetchProblem, RemoteFile, Request
 from app.library.download.limits import Limits
 from app.library.facts import ModelFacts, read_facts
@@ -31,6 +33,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_CHECKSUM = "the Hub gives no checksum for it"
 _T = TypeVar("_T")
+_counted = threading.local()  # bytes answered in this thread: each call has one of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,21 @@ class Hub:
         endpoint: overrides HF_ENDPOINT, which overrides huggingface.co.
         token: sent to the endpoint only, and only if the user gave one.
         deadline_s: how long any call here may take in all.
+        log: where every connection is noted, downloads of this hub's files included.
     """
 
-    def __init__(self, endpoint: str = "", token: str = "", deadline_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        endpoint: str = "",
+        token: str = "",
+        deadline_s: float = 10.0,
+        log: NetworkLog | None = None,
+    ) -> None:
         chosen = endpoint or os.environ.get("HF_ENDPOINT", "") or DEFAULT_ENDPOINT
         self.endpoint = chosen.rstrip("/")
         self._token = token
         self._deadline_s = deadline_s
+        self._log = log or NetworkLog()
 
     def listing(self, repo: str, revision: str = "") -> Listing:
         """The GGUF models in a repository at one commit.
@@ -216,6 +227,7 @@ class Hub:
             size_bytes=file.size_bytes,
             sha256=file.sha256,
             token=self._token,
+            log=self._log,
         )
 
     def header(self, model: HubModel, file: HubFile, limits: Limits | None = None) -> GgufHeader:
@@ -242,10 +254,11 @@ class Hub:
     def _first_bytes(self, remote: RemoteFile, count: int, limits: Limits) -> bytes:
         request = Request(remote, limits)
         data = bytearray()
+        buffer = memoryview(bytearray(256 << 10))
         try:
             request.open(0, min(count, remote.size_bytes))
-            while chunk := request.read():
-                data += chunk
+            while got := request.fill(buffer):
+                data += buffer[:got]
         except FetchProblem as problem:
             raise DownloadFailed(problem.sentence, problem.remedy, retryable=True) from problem
         finally:
@@ -257,10 +270,17 @@ class Hub:
         answers: queue.SimpleQueue[tuple[_T | None, BaseException | None]] = queue.SimpleQueue()
 
         def run() -> None:
+            _counted.answer_bytes = 0
+            failed = True
             try:
-                answers.put((ask(), None))
+                answer = ask()
+                failed = False
+                answers.put((answer, None))
             except BaseException as error:  # noqa: BLE001 - handed to the caller, who knows it
                 answers.put((None, error))
+            finally:
+                host = urlsplit(self.endpoint).hostname or self.endpoint
+                self._log.note(host, f"Asked about {what}", _counted.answer_bytes, failed=failed)
 
         threading.Thread(target=run, daemon=True, name="hub").start()
         try:
@@ -389,6 +409,7 @@ def _library() -> Any:
             total = 0
             for chunk in self._inner:
                 total += len(chunk)
+                _counted.answer_bytes = getattr(_counted, "answer_bytes", 0) + len(chunk)
                 if total > MAX_ANSWER_BYTES:
                     raise self._http.ReadError("answer too long")
                 yield chunk

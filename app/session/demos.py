@@ -76,7 +76,8 @@ def fresh_workspace(card: DemoCard, scratch: Path) -> Path:
     Args:
         scratch: where demo folders are kept; see `clear_workspaces`.
     """
-    target = scratch / f"{card.card_id}-{uuid.uuid4().hex[:8]}"
+    # the folder's own name is in the agent's prompt: always the same, so that it is read once
+    target = scratch / uuid.uuid4().hex[:8] / card.card_id
     source = card.folder / "workspace"
     if source.is_dir():
         shutil.copytree(source, target)
@@ -91,7 +92,7 @@ def clear_workspaces(scratch: Path, keep: Sequence[Path] = ()) -> None:
     """The reset: removes every demo folder under `scratch` but those in `keep`."""
     if not scratch.is_dir():
         return
-    kept = {os.path.abspath(path) for path in keep}
+    kept = {os.path.abspath(path.parent) for path in keep}
     for folder in scratch.iterdir():
         if folder.is_dir() and not folder.is_symlink() and os.path.abspath(folder) not in kept:
             shutil.rmtree(folder, ignore_errors=True)

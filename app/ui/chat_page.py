@@ -25,6 +25,7 @@ class ChatPage(QWidget):
     """Knows no session; `ChatController` ties one to it."""
 
     engine_action = Signal(str)
+    contents_changed = Signal()  # the welcome gave way to messages, or the other way round
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class ChatPage(QWidget):
         self.welcome = Welcome(theme, icons)
         self.find_bar = FindBar(self.transcript, theme, icons, self)
         self.strip = EngineStrip(theme, icons)
+        self.coming = EngineStrip(theme, icons)  # a model on its way
         self.room = RoomStrip(theme)
         self.composer = Composer(theme, icons)
         self.welcome.suggestion_chosen.connect(self._on_suggestion)
@@ -56,6 +58,7 @@ class ChatPage(QWidget):
         column.addWidget(self.find_bar)
         column.addWidget(upper, 1)
         column.addLayout(_centered(self.room))
+        column.addLayout(_centered(self.coming))
         column.addLayout(strip_row)
         column.addSpacing(6)
         column.addWidget(self.composer)
@@ -66,10 +69,12 @@ class ChatPage(QWidget):
         """A whole conversation; the welcome when it is empty."""
         self.transcript.set_messages(items)
         self._stack.setCurrentWidget(self.transcript if items else self.welcome)
+        self.contents_changed.emit()
 
     def show_transcript(self) -> None:
         """The first message has come."""
         self._stack.setCurrentWidget(self.transcript)
+        self.contents_changed.emit()
 
     @property
     def is_empty(self) -> bool:
@@ -87,7 +92,7 @@ class ChatPage(QWidget):
         self.composer.text.setFocus()
 
     def _restyle(self) -> None:
-        for widget in (self.strip, self.room):
+        for widget in (self.strip, self.coming, self.room):
             widget.setMaximumWidth(self._theme.column_width() + 24)
 
 

@@ -8,7 +8,15 @@ from typing import Literal
 from app.core.engine_view import EngineView
 from app.core.errors import BadModelFile, GarretError, OutOfMemory, UnsupportedModel
 
-Action = Literal["", "start_engine", "choose_model", "cancel_load", "smaller_plan"]
+Action = Literal[
+    "",
+    "start_engine",
+    "choose_model",
+    "cancel_load",
+    "smaller_plan",
+    "pause_download",
+    "resume_download",
+]
 
 
 @dataclass(frozen=True, slots=True)

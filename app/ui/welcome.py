@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.ui.buttons import FlatButton
+from app.ui.first_run.panel import FirstRunPanel
 from app.ui.icons import Icons
+from app.ui.scroll_bar import make_slim
 from app.ui.theme import Theme, tint
 
 SUGGESTIONS = (
@@ -25,15 +28,19 @@ class Welcome(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._icons = icons
-        self._icon = QLabel(self)
+        inner = QWidget(self)
+        inner.setBackgroundRole(QPalette.ColorRole.Base)
+        self._icon = QLabel(inner)
         self._icon.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._title = QLabel(self.tr("What shall we work on?"), self)
-        self._note = QLabel(self)
+        self._title = QLabel(self.tr("What shall we work on?"), inner)
+        self._note = QLabel(inner)
+        self.panel = FirstRunPanel(theme, inner)
         for label in (self._title, self._note):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             label.setWordWrap(True)
-        column = QVBoxLayout(self)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(24, 12, 24, 12)
         column.setSpacing(0)
         column.addStretch(5)
         column.addWidget(self._icon)
@@ -44,14 +51,30 @@ class Welcome(QWidget):
         column.addSpacing(22)
         self._buttons: list[FlatButton] = []
         for words in SUGGESTIONS:
-            button = FlatButton(words, self, "outlined")
+            button = FlatButton(words, inner, "outlined")
             button.clicked.connect(
                 lambda _checked=False, text=words: self.suggestion_chosen.emit(text)
             )
             column.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
             column.addSpacing(8)
             self._buttons.append(button)
+        column.addSpacing(18)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(self.panel, 1000)
+        row.addStretch(1)
+        column.addLayout(row)
         column.addStretch(6)
+        area = QScrollArea(self)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        make_slim(area)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
         theme.changed.connect(self._restyle)
         self._restyle()
 
@@ -67,6 +90,7 @@ class Welcome(QWidget):
         self._title.setFont(title)
         self._note.setFont(self._theme.text_font(0.95))
         tint(self._note, self._theme.colors.muted)
+        self.panel.setMaximumWidth(round(self._theme.em() * 34))
         for button in self._buttons:
             button.setFont(self._theme.text_font(0.95))
             tint(button, self._theme.colors.muted)

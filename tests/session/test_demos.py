@@ -41,7 +41,7 @@ def test_somebody_with_only_the_starter_model_has_a_demo() -> None:
 
 def test_a_model_that_is_too_small_is_told_so_before_it_starts() -> None:
     agent = next(card for card in CARDS if card.kind == "agent")
-    assert "3 billion" in agent.obstacle(135_000_000)
+    assert "1.5 billion" in agent.obstacle(135_000_000)
     assert agent.obstacle(30_000_000_000) == ""
     assert agent.obstacle(0) == ""
 

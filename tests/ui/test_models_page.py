@@ -115,7 +115,10 @@ class FakeLibrary:
         self.jobs = [replace(row, key="j1", job_id="j1")]
         return "j1"
 
-    async def download(self, _job_id: str) -> AsyncGenerator[DownloadProgress, None]:
+    def start(self, _job_id: str) -> None:
+        pass
+
+    async def watch(self, _job_id: str) -> AsyncGenerator[DownloadProgress, None]:
         yield JOB
         self.jobs = []
         self.installed = [replace(ROW, key="m", installed_id="m")]

@@ -52,6 +52,10 @@ class ModelsController(QObject):
         """Resumes what was on its way and shows everything."""
         self._tasks.start("models-start", self._start())
 
+    def refresh(self) -> None:
+        """Something was installed, or set on its way, from another page."""
+        self._tasks.start("models-refresh", self._refresh())
+
     def set_engine_view(self, view: EngineView) -> None:
         """Another model is in use."""
         model = view.model.model_id if view.model is not None else ""
@@ -148,6 +152,10 @@ class ModelsController(QObject):
             empty=self.tr("Nothing is installed yet."),
         )
         self._draw()
+        for one in progress:  # those begun elsewhere are shown as they go, too
+            name = f"models-download-{one.job_id}"
+            if not one.is_final and not self._tasks.running(name):
+                self._tasks.start(name, self._download(one.job_id))
         await self._seat.refresh()
 
     def _draw(self) -> None:
@@ -185,7 +193,10 @@ class ModelsController(QObject):
         self._tasks.start(f"models-download-{job_id}", self._download(job_id))
 
     async def _download(self, job_id: str) -> None:
-        async with aclosing(self._library.download(job_id)) as reports:
+        """Starts a job and shows how it goes; it goes on when nobody looks any more."""
+        downloader = self._library.downloader
+        await asyncio.to_thread(downloader.start, job_id)
+        async with aclosing(downloader.watch(job_id)) as reports:
             async for progress in reports:
                 self._page.show_row("downloads", download_row(progress))
                 if progress.phase == "installed":
