@@ -35,6 +35,7 @@ Phase = Literal[
 ]
 _FINAL: tuple[Phase, ...] = ("paused", "cancelled", "failed", "installed")
 _TICK_S = 0.1
+_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,10 @@ class Downloader:
             yield progress
             if progress.is_final:
                 return
-            await asyncio.sleep(_TICK_S)
+            for _ in range(_LOOKS):  # the end is told sooner than the next report
+                await asyncio.sleep(_TICK_S / _LOOKS)
+                if progress.phase != "queued" and job_id not in self._runs:
+                    break
 
     def progress(self, job_id: str) -> DownloadProgress:
         """A job as it is now; a job nobody knows is a cancelled one."""

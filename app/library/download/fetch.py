@@ -17,7 +17,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import truststore
 
 from app import __version__
+from app.core.network_log import NetworkLog
 from app.library.download.limits import Limits
 
 Kind = Literal[
@@ -40,7 +41,11 @@ Kind = Literal[
     "fatal",  # no retry helps
 ]
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
-_READ_BYTES = 512 << 10
+# How long `fill` gathers small receives: few large writes cost the kernel far less than many.
+_GATHER_S = 0.05
+# Above this, one read through http.client leaves nothing in its buffer of 8 KiB.
+_GATHER_FROM_BYTES = 32 << 10
+_CLOSED_EARLY = "The server closed the connection early."
 # What a killed client may leave in flight on a machine whose receive buffers may grow beyond it.
 _LOOPBACK_BUFFER_BYTES = 4 << 20
 
@@ -65,6 +70,7 @@ class RemoteFile:
     size_bytes: int
     sha256: str
     token: str = ""
+    log: NetworkLog | None = field(default=None, compare=False, repr=False)
 
 
 class Request:
@@ -79,6 +85,9 @@ class Request:
         self._conn: http.client.HTTPConnection | None = None
         self._response: http.client.HTTPResponse | None = None
         self._left = 0
+        self._problem: FetchProblem | None = None
+        self._host = ""
+        self._received_bytes = 0
 
     def open(self, start: int, end: int) -> None:
         """Asks for bytes start..end (exclusive) and checks that exactly these will come.
@@ -98,18 +107,59 @@ class Request:
             check_redirect(self._remote.endpoint, url)
         raise FetchProblem("fatal", "The server redirects in circles.")
 
-    def read(self) -> bytes:
-        """Some of the next bytes; b'' when all that were asked for have come."""
-        if self._left <= 0 or self._response is None:
-            return b""
+    def fill(self, buffer: memoryview) -> int:
+        """Receives into `buffer` until it is full or a moment has passed; 0 at the end.
+
+        Raises: FetchProblem, once what came before it has been returned.
+        """
+        if self._problem is not None:
+            raise self._problem
+        want = min(len(buffer), self._left)
+        if not want:
+            return 0
         try:
-            data = self._response.read1(min(_READ_BYTES, self._left))
+            count = self._receive(buffer[:want])
+            if not count:
+                raise FetchProblem("network", _CLOSED_EARLY)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _network(error) from error
-        if not data:
-            raise FetchProblem("network", "The server closed the connection early.")
-        self._left -= len(data)
-        return data
+        if want >= _GATHER_FROM_BYTES:
+            count += self._gather(buffer[count:want])
+        self._left -= count
+        self._received_bytes += count
+        return count
+
+    def _receive(self, buffer: memoryview) -> int:
+        """What one look at the socket brings, straight into the buffer where that can be."""
+        response = self._response
+        if response is None:
+            return 0
+        if response.chunked:
+            data = response.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        return response.fp.readinto1(buffer)
+
+    def _gather(self, buffer: memoryview) -> int:
+        """What else comes within a moment; the response holds nothing back by now."""
+        sock = self._sock
+        if sock is None or self._response is None or self._response.chunked:
+            return 0
+        count, until = 0, time.monotonic() + _GATHER_S
+        try:
+            while count < len(buffer) and (wait_s := until - time.monotonic()) > 0:
+                sock.settimeout(wait_s)
+                got = sock.recv_into(buffer[count:])
+                if not got:
+                    self._problem = FetchProblem("network", _CLOSED_EARLY)
+                    break
+                count += got
+            sock.settimeout(self._limits.stall_s)
+        except TimeoutError:
+            sock.settimeout(self._limits.stall_s)
+        except (OSError, ValueError) as error:
+            self._problem = _network(error)
+        return count
 
     def abort(self) -> None:
         """Wakes whoever is reading; the request is over."""
@@ -123,6 +173,14 @@ class Request:
         with self._lock:
             conn, response = self._conn, self._response
             self._conn = self._sock = self._response = None
+            host, self._host = self._host, ""
+        if host and self._remote.log is not None:
+            name = urlsplit(self._remote.url).path.rsplit("/", 1)[-1]
+            answered = response is not None
+            self._remote.log.note(
+                host, f"Download of {name}", self._received_bytes, failed=not answered
+            )
+            self._received_bytes = 0
         if response is not None:  # after "Connection: close" the socket is the response's
             response.close()
         if conn is not None:
@@ -130,6 +188,7 @@ class Request:
 
     def _get(self, url: str, start: int, end: int) -> http.client.HTTPResponse:
         parts = urlsplit(url)
+        self._host = parts.hostname or ""
         headers = {
             "User-Agent": f"garret/{__version__}",
             "Accept-Encoding": "identity",

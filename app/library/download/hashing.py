@@ -12,30 +12,46 @@ from typing import Any
 
 from app.library.download.part import SEGMENT_BYTES, PartFile
 
-_READ_BYTES = 1 << 20
+PIECE_BYTES = 1 << 20
 _KEPT_PIECES = 32
 
 
 class PrefixHasher:
-    """Follows the received prefix of one part. Used by one thread at a time.
+    """Follows the received prefix of one part. `advance` is called by one thread at a time.
 
-    It may be kept between two transfers of the same part (a pause), so that nothing is read twice.
+    Receivers borrow buffers and lend back what they have just written, so that it need not be read
+    again; the buffers go round, because fresh memory costs more than the copying. A hasher may be
+    kept between two transfers of the same part (a pause), so that nothing is read twice.
     """
 
     def __init__(self) -> None:
         self.position = 0
         self._fresh: dict[int, memoryview] = {}
+        self._free: list[memoryview] = []
         self._sha = hashlib.sha256()
         self._at_segment = self._sha.copy()
-        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._buffer = memoryview(bytearray(PIECE_BYTES))
 
-    def offer(self, offset: int, data: memoryview) -> None:
-        """Bytes just written, within one segment, so that they need not be read back. A hasher
-        that has fallen behind forgets them and reads the file."""
+    def borrow(self) -> memoryview:
+        """A buffer of PIECE_BYTES to receive into."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return memoryview(bytearray(PIECE_BYTES))
+
+    def offer(self, offset: int, buffer: memoryview, count: int) -> bool:
+        """The first `count` bytes of a borrowed buffer were just written at `offset`, within one
+        segment. True when the hasher keeps it; a hasher that is too far behind reads the file."""
+        ahead = offset - self.position
+        if not 0 <= ahead < _KEPT_PIECES * PIECE_BYTES:
+            return False
         if len(self._fresh) >= _KEPT_PIECES:
-            self._fresh.clear()
-        if offset >= self.position:
-            self._fresh[offset] = data
+            for old in [one for one in list(self._fresh) if one < self.position]:
+                self._fresh.pop(old, None)
+        if len(self._fresh) >= _KEPT_PIECES:
+            return False
+        self._fresh[offset] = buffer[:count]
+        return True
 
     def restart(self) -> None:
         self._fresh.clear()
@@ -53,11 +69,13 @@ class PrefixHasher:
         """
         segment = self.position // SEGMENT_BYTES
         limit = min(part.frontier(self.position), (segment + 1) * SEGMENT_BYTES)
-        want = min(limit - self.position, _READ_BYTES)
+        want = min(limit - self.position, PIECE_BYTES)
         if want <= 0 or self.position >= part.size_bytes:
             return False
-        piece = self._fresh.pop(self.position, None)
-        if piece is None or len(piece) > limit - self.position:
+        fresh = self._fresh.pop(self.position, None)
+        if fresh is not None and len(fresh) <= limit - self.position:
+            piece = fresh
+        else:
             file.seek(self.position)
             piece = self._buffer[: file.readinto(self._buffer[:want]) or 0]
         if not piece:  # the data file was cut behind our back
@@ -65,6 +83,8 @@ class PrefixHasher:
             return True
         self._sha.update(piece)
         self.position += len(piece)
+        if fresh is not None:
+            self._give_back(fresh)
         if self.position == min((segment + 1) * SEGMENT_BYTES, part.size_bytes):
             digest = self._sha.digest()
             seen = part.digest(segment)
@@ -74,6 +94,10 @@ class PrefixHasher:
                 part.set_digest(segment, digest)
                 self._at_segment = self._sha.copy()
         return True
+
+    def _give_back(self, piece: memoryview) -> None:
+        if len(self._free) < _KEPT_PIECES:
+            self._free.append(memoryview(piece.obj))
 
     def _forget(self, part: PartFile, segment: int) -> None:
         self._fresh.clear()
@@ -88,7 +112,7 @@ def hash_segment(path: Path, start: int, size_bytes: int) -> bytes:
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         file.seek(start)
-        while size_bytes > 0 and (chunk := file.read(min(_READ_BYTES, size_bytes))):
+        while size_bytes > 0 and (chunk := file.read(min(PIECE_BYTES, size_bytes))):
             digest.update(chunk)
             size_bytes -= len(chunk)
     return digest.digest()

@@ -19,7 +19,7 @@ from typing import Any
 from app.core.errors import DownloadFailed, GarretError, NotEnoughDisk, VerificationFailed
 from app.library.disk import free_bytes
 from app.library.download.fetch import FetchProblem, RemoteFile, Request
-from app.library.download.hashing import PrefixHasher, hash_segment
+from app.library.download.hashing import PIECE_BYTES, PrefixHasher, hash_segment
 from app.library.download.limits import Limits, SpeedLimit
 from app.library.download.part import SEGMENT_BYTES, PartFile, Span
 
@@ -218,29 +218,36 @@ class Transfer:
     def _receive(self, request: Request, file: Any, span: Span) -> None:
         position = span.start
         rate = _Rate(self._limits)
+        buffer = self._hasher.borrow()
         while not self._stop.is_set():
+            segment = position // SEGMENT_BYTES
+            if segment not in span.held:
+                if position >= span.end or not self.part.claim_next(segment):
+                    return  # the end, or somebody else is on it
+                span.held.add(segment)
+            room = segment * SEGMENT_BYTES + self.part.segment_size(segment) - position
             started = time.monotonic()
-            data = request.read()
+            count = request.fill(buffer[: min(room, self._piece_bytes())])
             self._waited_s += time.monotonic() - started
-            if not data or self._stop.is_set():
+            if not count or self._stop.is_set():
                 return
-            view = memoryview(data)
-            while view:
-                segment = position // SEGMENT_BYTES
-                if segment not in span.held:
-                    if not self.part.claim_next(segment):
-                        return  # somebody else is on it
-                    span.held.add(segment)
-                room = segment * SEGMENT_BYTES + self.part.segment_size(segment) - position
-                count = file.write(view[:room])
-                self._hasher.offer(position, view[:count])
-                self.part.arrived(segment, count)
-                position += count
-                view = view[count:]
-            self.fetched_bytes += len(data)
-            self._check_space(len(data))
-            rate.check(len(data))
-            self._speed.take(len(data), self._stop.wait)
+            written = 0
+            while written < count:
+                written += file.write(buffer[written:count])
+            kept = self._hasher.offer(position, buffer, count)
+            self.part.arrived(segment, count)
+            position += count
+            self.fetched_bytes += count
+            self._check_space(count)
+            rate.check(count)
+            self._speed.take(count, self._stop.wait)
+            if kept:
+                buffer = self._hasher.borrow()
+
+    def _piece_bytes(self) -> int:
+        """How much to take at once: under a speed limit little, so that it flows evenly."""
+        limit = self._speed.bytes_s
+        return min(PIECE_BYTES, max(16 << 10, limit // 8)) if limit else PIECE_BYTES
 
     def _check_space(self, n_bytes: int) -> None:
         self._since_space_check += n_bytes
