@@ -33,6 +33,8 @@ from app.session.watched_engine import ReadingEngine, WatchedEngine
 _RETRY_S = 180.0
 _NO_SUCH_PROGRAM = 127
 _MAX_STEPS = 30
+_PROBE_TOKENS = 12
+_READS_FASTER = 5.0  # than it writes, where a prompt too short to measure was read
 _CHAT_TOKENS = 700  # a tiny model may never come to an end by itself
 
 
@@ -49,6 +51,7 @@ class DemoRunner:
         self._ready: dict[str, Path] = {}
         self._hands: ToolBox | None = None
         self._agent: Agent | None = None
+        self._speeds: dict[str, tuple[float, float]] = {}  # tokens/s: reading, writing
         self._asking: asyncio.Task[ModelAnswer] | None = None
         self._is_stopped = False
 
@@ -67,11 +70,22 @@ class DemoRunner:
         model = self.model
         if model is None:
             return False
-        engine = ReadingEngine(self._seat)
+        speed = self._speeds.get(model.model_id)
+        engine = ReadingEngine(self._seat, 1 if speed else _PROBE_TOKENS)
         async with aclosing(self._answer(card, model, engine)) as events:
             async for _event in events:
                 pass
+        if (timings := engine.timings) is not None and not speed and timings.predicted_per_s:
+            read_per_s = timings.prompt_per_s if timings.prompt_n > _PROBE_TOKENS else 0.0
+            writes = timings.predicted_per_s
+            self._speeds[model.model_id] = (read_per_s or _READS_FASTER * writes, writes)
         return engine.has_read
+
+    def expected_s(self, card: DemoCard) -> float | None:
+        """How long the card takes on this machine, its prompt read beforehand; None: unknown."""
+        model = self.model
+        speed = self._speeds.get(model.model_id) if model is not None else None
+        return card.expected_s(*speed) if speed is not None else None
 
     async def run(self, card: DemoCard) -> AsyncGenerator[DemoEvent, None]:
         """Works on a card to its end; the last event is DemoEnded.
@@ -95,7 +109,12 @@ class DemoRunner:
             ended_s = self._clock()
             verified = await self._verify(card)
         fenced = self._hands.sandbox.proven if self._hands is not None else None
-        yield DemoEnded(report.finished(ended_s, verified, fenced, watch.proof))
+        done = report.finished(ended_s, verified, fenced, watch.proof)
+        if done.written_per_s and done.tokens.written >= _PROBE_TOKENS:
+            writes = done.written_per_s
+            reads = self._speeds.get(model.model_id, (_READS_FASTER * writes, 0.0))[0]
+            self._speeds[model.model_id] = (reads, writes)
+        yield DemoEnded(done)
 
     def stop(self) -> None:
         """Ends what goes on; the report says so."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ class DemoCard:
     starts_broken: bool
     folder: Path
 
+    @property
+    def needs_python(self) -> bool:
+        """Its check, and the agent's own, run a Python program."""
+        return bool(self.verify) and self.verify[0] == "python3"
+
     def expected_s(self, read_per_s: float, written_per_s: float) -> float | None:
         """Seconds a run takes at these speeds in tokens per second; None while one is unknown."""
         if read_per_s <= 0 or written_per_s <= 0:
@@ -57,6 +63,22 @@ class DemoCard:
         if n_params <= 0 or n_params >= self.needs_params_b * 1e9:
             return ""
         return self.needs_why
+
+
+def missing_program(card: DemoCard) -> str:
+    """What must be installed for a card's work to be run; empty when all is there."""
+    if not card.needs_python or has_python():
+        return ""
+    return "Needs Python 3 on this computer, to run what is written."
+
+
+def has_python() -> bool:
+    """Whether `python3` really starts: a fresh Mac only has a stub that offers a download."""
+    found = shutil.which("python3")
+    if found is None:
+        return False
+    tools = (Path("/Library/Developer/CommandLineTools"), Path("/Applications/Xcode.app"))
+    return found != "/usr/bin/python3" or sys.platform != "darwin" or any(map(Path.exists, tools))
 
 
 def load_demos(folder: Path = DEFAULT_FOLDER) -> tuple[DemoCard, ...]:

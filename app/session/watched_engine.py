@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 
 from app.core.errors import EngineDied, GarretError
-from app.core.events import PromptProgress, TurnEvent
+from app.core.events import PromptProgress, Timings, TurnEnded, TurnEvent
 from app.core.ports import ChatEngine, TurnRequest
 
 SILENCE_S = 90.0
@@ -67,19 +67,23 @@ class ReadingEngine:
     """Reads the first prompt it is given and then raises PromptRead.
 
     Whoever works with it builds exactly the prompt of a real run, so that the real one finds it
-    read already.
+    read already. `probe_tokens` are written and thrown away; with a few the speed is known.
     """
 
-    def __init__(self, inner: ChatEngine) -> None:
+    def __init__(self, inner: ChatEngine, probe_tokens: int = 1) -> None:
         self._inner = inner
+        self._probe_tokens = probe_tokens
         self.has_read = False
+        self.timings: Timings | None = None
 
     async def stream(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        short = replace(request, max_tokens=1)
+        short = replace(request, max_tokens=self._probe_tokens)
         async with contextlib.aclosing(self._inner.stream(short)) as events:
             async for event in events:
                 if isinstance(event, PromptProgress):
                     yield event
+                elif isinstance(event, TurnEnded):
+                    self.timings = event.timings
         self.has_read = True
         raise PromptRead("The prompt is read.")
 

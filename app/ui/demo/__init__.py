@@ -1,0 +1,1 @@
+"""The demo page: cards, a run on stage, and what just happened."""
