@@ -77,9 +77,16 @@ def test_the_bug_can_be_mended(tmp_path: Path) -> None:
     assert verify(card, workspace) == 0
 
 
-def test_the_rename_begins_with_passing_tests(tmp_path: Path) -> None:
+def test_the_rename_begins_with_passing_tests_and_can_be_done(tmp_path: Path) -> None:
     card = next(card for card in CARDS if card.card_id == "rename-it-everywhere")
-    assert verify(card, fresh_workspace(card, tmp_path)) == 0
+    workspace = fresh_workspace(card, tmp_path)
+    tests = subprocess.run(
+        [sys.executable, "-m", "unittest", "-q"], cwd=workspace, capture_output=True
+    )
+    assert tests.returncode == 0
+    for file in workspace.glob("*.*"):
+        file.write_text(file.read_text().replace("fetch_all", "load_guests"))
+    assert verify(card, workspace) == 0
 
 
 def test_the_hint_about_the_table_is_right() -> None:
