@@ -92,8 +92,23 @@ def _is_file(argument: str) -> bool:
 
 
 def _call(module: str, arguments: list[str]) -> int:
+    if module == "app.compose":
+        return _open_window(arguments)
     main_of = importlib.import_module(module).main
     return int(main_of(arguments) or 0)
+
+
+def _open_window(arguments: list[str]) -> int:
+    """The engine is started first: it needs as long as Qt and the window, and both need a core."""
+    paths = importlib.import_module("app.core.paths").find_paths()
+    paths.make()
+    spawn = importlib.import_module("app.client.spawn")
+    spare = spawn.SpareEngine.begin(spawn.engine_log(paths))
+    try:
+        return int(importlib.import_module("app.compose").main(arguments, spare))
+    finally:
+        if spare is not None:
+            spare.discard()
 
 
 if __name__ == "__main__":

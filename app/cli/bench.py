@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from app.cli.local_engine import EngineOptions, choose_spec, models_folder
-from app.client.process import engine_environment
+from app.client.spawn import engine_environment
 from app.core.paths import find_paths
 from app.core.settings import Settings
 
@@ -40,7 +40,8 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     paths = find_paths()
     settings = Settings.load(paths.settings_file)
-    spec = choose_spec(EngineOptions(args.model), models_folder(paths, settings), settings)
+    folder = models_folder(paths, settings)
+    spec = choose_spec(EngineOptions(args.model), folder, settings, paths)
     command = [*bench_command(), "--passes", str(args.passes), "--tokens", str(args.tokens)]
     if args.json:
         command.append("--json")

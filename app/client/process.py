@@ -13,47 +13,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
+from app.client.spawn import SpareEngine, engine_command, log_size, spawn
 from app.core.control import EngineBoot, EngineReady
 from app.core.errors import EngineDied, EngineNotInstalled
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 3.0
-_MAX_LOG_BYTES = 4 * 1024 * 1024
-# Ours or the bundle's, or doors for foreign libraries; the engine gets none of them.
-_SCRUBBED = (
-    "GGML_BACKEND_PATH",
-    "LLAMA_CPP_LIB_PATH",
-    "HF_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
-    "PYTHONSTARTUP",
-)
-
-
-def engine_command() -> list[str]:
-    """How to start the engine from this installation, frozen or not."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, "_engine"]
-    return [sys.executable, "-m", "app.engine"]
-
-
-def engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The parent's environment less secrets and library paths."""
-    kept = {
-        key: value
-        for key, value in environ.items()
-        if key not in _SCRUBBED and not key.endswith("_API_KEY")
-    }
-    kept["GGML_NO_BACKTRACE"] = "1"
-    kept["PYTHONUNBUFFERED"] = "1"
-    kept["PYTHONSAFEPATH"] = "1"  # `-m` would put the working directory on the path
-    kept["PYTHONPATH"] = str(_app_root())
-    return kept
 
 
 class EngineProcess:
@@ -87,9 +56,10 @@ class EngineProcess:
         log_path: Path,
         *,
         command: Sequence[str] | None = None,
+        spare: SpareEngine | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> EngineProcess:
-        """Starts the engine and waits until its socket listens.
+        """Starts the engine, or goes on with a spare one, and waits until its socket listens.
 
         Raises:
             EngineNotInstalled: llama-cpp-python does not import.
@@ -97,8 +67,12 @@ class EngineProcess:
         """
         loop = asyncio.get_running_loop()
         exited, first_line = asyncio.Event(), loop.create_future()
-        log_start = _log_size(log_path)
-        popen = _spawn(list(command or engine_command()), log_path)
+        taken = spare.take() if spare is not None and command is None else None
+        if taken is not None:
+            popen, log_start = taken
+        else:
+            log_start = log_size(log_path)
+            popen = spawn(list(command or engine_command()), log_path)
 
         def read_log() -> str:
             return log_tail(log_path, log_start)
@@ -199,29 +173,6 @@ def death_error(returncode: int | None, tail: str) -> EngineDied | EngineNotInst
     )
 
 
-def _spawn(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
-    """Takes a few milliseconds. On the loop's own thread on purpose: Linux ends the engine when
-    the *thread* that started it ends."""
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_log(log_path) as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            # The app's own folder: ggml also looks for libraries in the working directory.
-            cwd=_app_root(),
-            env=engine_environment(os.environ),
-            close_fds=True,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            start_new_session=sys.platform != "win32",
-        )
-
-
-def _app_root() -> Path:
-    return Path(__file__).resolve().parents[2]
-
-
 _Poster = Callable[[Callable[[], object]], None]
 
 
@@ -255,17 +206,3 @@ def _watch(
 def _kill(popen: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         popen.kill()
-
-
-def _log_size(path: Path) -> int:
-    """Bytes already in the log; an over-long one is put aside first."""
-    with contextlib.suppress(OSError):
-        size = path.stat().st_size
-        if size <= _MAX_LOG_BYTES:
-            return size
-        path.replace(path.with_suffix(".old.log"))
-    return 0
-
-
-def _open_log(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

@@ -23,6 +23,7 @@ from typing import Any
 from app.client.control import ControlClient
 from app.client.openai_chat import OpenAIChatEngine
 from app.client.process import EngineProcess
+from app.client.spawn import SpareEngine
 from app.core.control import EngineBoot, EngineStatus, LoadSpec, ModelInfo
 from app.core.engine_view import EngineView, Phase
 from app.core.errors import (
@@ -49,6 +50,7 @@ class EngineSupervisor:
         log_path: where the engine's stderr goes.
         on_change: called on the loop's thread with each new EngineView.
         command: another engine command, for tests.
+        spare: an engine started early, for the first start.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class EngineSupervisor:
         *,
         on_change: Callable[[EngineView], None] = lambda _view: None,
         command: Sequence[str] | None = None,
+        spare: SpareEngine | None = None,
     ) -> None:
         self._boot = boot
         self._log_path = log_path
         self._on_change = on_change
         self._command = command
+        self._spare = spare
         self._process: EngineProcess | None = None
         self._control: ControlClient | None = None
         self._chat: OpenAIChatEngine | None = None
@@ -189,7 +193,9 @@ class EngineSupervisor:
         self._show(phase=phase, model=None, loading_id=None, load_fraction=0.0)
         token = secrets.token_urlsafe(32)
         boot = dataclasses.replace(self._boot, token=token)
-        process = await EngineProcess.start(boot, self._log_path, command=self._command)
+        process = await EngineProcess.start(
+            boot, self._log_path, command=self._command, spare=self._spare
+        )
         self._process = process
         self._control = ControlClient(process.base_url, token)
         self._chat = OpenAIChatEngine(process.base_url, token, own=True)
