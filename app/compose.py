@@ -13,6 +13,7 @@ import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from app.client.spawn import SpareEngine
 from app.core.engine_view import EngineView
 from app.core.errors import GarretError
 from app.core.logs import log_to_file
@@ -39,8 +40,8 @@ if TYPE_CHECKING:  # imported for real once the window is on screen
 _DAY_S = 24 * 3600.0
 
 
-def main(argv: list[str]) -> int:
-    """Opens the window; returns when it is closed."""
+def main(argv: list[str], spare: SpareEngine | None = None) -> int:
+    """Opens the window; returns when it is closed. `spare` is an engine started early."""
     _require_screen()
     paths = find_paths()
     paths.make()
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
     marked = argv[:1] == [MARK_THE_START]
 
     async def window() -> int:
-        return await _run_window(paths, settings, theme, instance, marked)
+        return await _run_window(paths, settings, theme, instance, marked, spare)
 
     try:
         return run(app, window)
@@ -66,7 +67,12 @@ def main(argv: list[str]) -> int:
 
 
 async def _run_window(
-    paths: Paths, settings: Settings, theme: Theme, instance: SingleInstance, marked: bool
+    paths: Paths,
+    settings: Settings,
+    theme: Theme,
+    instance: SingleInstance,
+    marked: bool,
+    spare: SpareEngine | None,
 ) -> int:
     storage = await open_storage(paths.chats_file, paths.backups)
     seat = EngineSeat()
@@ -109,7 +115,7 @@ async def _run_window(
     follower.follow_look()
     unsubscribe = settings.subscribe(on_setting)
     window.show()
-    tasks.start("engine-open", _seat_engine(seat, paths, settings))
+    tasks.start("engine-open", _seat_engine(seat, paths, settings, spare))
     tasks.start("maintain", _maintain(storage, window))
     tasks.start("mirror", keep_mirror(storage, lambda: settings.text("chat.mirror_folder")))
     tasks.start("pages", late.build(window, paths, settings, seat, theme, icons, tasks))
@@ -145,9 +151,11 @@ class _Late:
             await self.pages.close()
 
 
-async def _seat_engine(seat: EngineSeat, paths: Paths, settings: Settings) -> None:
+async def _seat_engine(
+    seat: EngineSeat, paths: Paths, settings: Settings, spare: SpareEngine | None = None
+) -> None:
     engines = await asyncio.to_thread(importlib.import_module, "app.session.engines")
-    control, chat = engines.build_engine(paths, settings, seat.show)
+    control, chat = engines.build_engine(paths, settings, seat.show, spare)
     await seat.take(control, chat)
 
 
