@@ -65,7 +65,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
     paths = find_paths()
     settings = Settings.load(paths.settings_file)
     options = EngineOptions(model=arguments.model, n_ctx=arguments.ctx)
-    spec = choose_spec(options, models_folder(paths, settings), settings)
+    spec = choose_spec(options, models_folder(paths, settings), settings, paths)
     async with local_engine(spec, paths, on_change=LoadLine()) as supervisor:
         return await _answer(SupervisedChatEngine(supervisor), spec.model_id, arguments)
 

@@ -15,8 +15,9 @@ from app.core.errors import ModelNotFound
 from app.core.paths import Paths
 from app.core.settings import Settings
 from app.library.choice import load_spec_for
+from app.library.fit.plan import Wish
 from app.library.store import Store
-from app.session.engines import models_folder
+from app.session.engines import load_knowledge, models_folder
 from app.session.wishes import wish_of
 
 __all__ = ["EngineOptions", "LoadLine", "choose_spec", "local_engine", "models_folder"]
@@ -31,7 +32,9 @@ class EngineOptions:
     n_parallel: int = 0
 
 
-def choose_spec(options: EngineOptions, models: Path, settings: Settings) -> LoadSpec:
+def choose_spec(
+    options: EngineOptions, models: Path, settings: Settings, paths: Paths | None = None
+) -> LoadSpec:
     """The load plan for an installed model's id, a path to a GGUF, or the usual model.
 
     Raises:
@@ -41,7 +44,9 @@ def choose_spec(options: EngineOptions, models: Path, settings: Settings) -> Loa
         options.model,
         Store(models),
         last_used=settings.text("models.last"),
-        wish=wish_of(settings, n_ctx=options.n_ctx, n_parallel=options.n_parallel),
+        wish=wish_of(settings),
+        known=load_knowledge(paths) if paths else None,
+        ordered=Wish(n_ctx=options.n_ctx, n_parallel=options.n_parallel),
     )
     if spec is None:
         raise ModelNotFound(

@@ -67,7 +67,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
             "Choose a key with --api-key, or leave out --host.",
         )
     options = EngineOptions(arguments.model, arguments.ctx, arguments.parallel)
-    spec = choose_spec(options, models_folder(paths, settings), settings)
+    spec = choose_spec(options, models_folder(paths, settings), settings, paths)
     port = arguments.port if arguments.port is not None else int(settings.number("endpoint.port"))
     boot = EngineBoot(
         token="",

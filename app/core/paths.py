@@ -23,6 +23,14 @@ class Paths:
         return self.config / "settings.json"
 
     @property
+    def model_settings_file(self) -> Path:
+        return self.config / "models.json"
+
+    @property
+    def load_outcomes_file(self) -> Path:
+        return self.data / "load-outcomes.json"
+
+    @property
     def chats_file(self) -> Path:
         return self.data / "chats.sqlite3"
 

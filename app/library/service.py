@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.core.control import DeviceInfo, LoadSpec
@@ -20,7 +20,7 @@ from app.library.hub import Hub
 from app.library.recommend import Choice, Recommendation, recommend
 from app.library.records import InstalledModel
 from app.library.starter import DESCRIPTION as STARTER_DESCRIPTION
-from app.library.stick import export_model, import_stick, is_stick
+from app.library.stick import export_model, import_stick, is_stick, move_models
 from app.library.store import Store
 
 
@@ -170,6 +170,28 @@ class LibraryService:
         if path.is_dir():
             return [use_in_place(self.store, one, progress) for one in find_in(path)]
         return [self.store.add_file(path, progress=progress)]
+
+    def look_closer(self, row: ModelRow) -> ModelRow:
+        """A row with the exact plan, from the headers of its files (a few megabytes).
+
+        Raises: DownloadFailed, BadModelFile, UnsupportedModel.
+        """
+        model = self.hub.resolve(row.repo, row.file, row.revision)
+        _facts, plan = hub_search.details(self.hub, self.hardware, model)
+        return replace(
+            row, verdict=plan.verdict, speed=plan.tokens_s, plan=plan, estimated=False
+        )
+
+    def move_to(self, folder: Path, progress: Progress | None = None) -> None:
+        """Moves everything to another folder; downloads stop meanwhile and go on there.
+
+        Raises: NotEnoughDisk, VerificationFailed, LibraryError; then nothing has changed.
+        """
+        self.downloader.suspend()
+        try:
+            self.store.root = move_models(self.store, folder, progress).root
+        finally:
+            self.downloader.follow_store()
 
     def export(self, model_id: str, folder: Path, progress: Progress | None = None) -> Path:
         return export_model(self.store, model_id, folder, progress)

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
+from app.core.control import EngineStatus
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.events import TurnEvent
 from app.core.ports import ChatEngine, TurnRequest
@@ -31,6 +32,12 @@ class Control(Protocol):
     async def load_model(self, model_id: str) -> None: ...
 
     async def load_smaller(self) -> None: ...
+
+    def smaller_words(self) -> str: ...
+
+    async def unload(self) -> None: ...
+
+    async def status(self) -> EngineStatus | None: ...
 
     async def cancel_load(self) -> None: ...
 
@@ -89,6 +96,18 @@ class EngineSeat:
 
     async def load_smaller(self) -> None:
         await (await self._sitting()).load_smaller()
+
+    def smaller_words(self) -> str:
+        """What the next smaller plan gives up; '' where there is none."""
+        return self._control.smaller_words() if self._control is not None else ""
+
+    async def unload(self) -> None:
+        """Gives the loaded model's memory back."""
+        await (await self._sitting()).unload()
+
+    async def status(self) -> EngineStatus | None:
+        """Our engine's own account: devices and memory; None for another's, or before a start."""
+        return await self._control.status() if self._control is not None else None
 
     async def cancel_load(self) -> None:
         await (await self._sitting()).cancel_load()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from app.client.openai_chat import OpenAIChatEngine
-from app.core.control import ModelInfo
+from app.core.control import EngineStatus, ModelInfo
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import EngineRefused, GarretError
 
@@ -61,6 +61,16 @@ class RemoteEngine:
 
     async def load_smaller(self) -> None:
         """Its memory is its own affair."""
+
+    def smaller_words(self) -> str:
+        return ""
+
+    async def unload(self) -> None:
+        """Its memory is its own affair."""
+
+    async def status(self) -> EngineStatus | None:
+        """Nobody tells."""
+        return None
 
     async def cancel_load(self) -> None:
         """Nothing is loaded from here."""

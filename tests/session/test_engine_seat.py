@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
+from app.core.control import EngineStatus
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import EngineDied
 from app.core.events import TextDelta, TurnEvent
@@ -33,6 +34,14 @@ class SlowEngine:
     async def load_model(self, model_id: str) -> None: ...
 
     async def load_smaller(self) -> None: ...
+
+    def smaller_words(self) -> str:
+        return ""
+
+    async def unload(self) -> None: ...
+
+    async def status(self) -> EngineStatus | None:
+        return None
 
     async def cancel_load(self) -> None: ...
 

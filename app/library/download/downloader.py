@@ -187,6 +187,10 @@ class Downloader:
 
     def close(self) -> None:
         """Stops everything at the end of the app; what ran goes on at the next start."""
+        self.suspend()
+
+    def suspend(self) -> None:
+        """Stops everything until `follow_store`; no new job begins meanwhile."""
         with self._lock:
             self._closing = True
             runs = list(self._runs.values())
@@ -194,6 +198,13 @@ class Downloader:
             run.stop()
         for run in runs:
             run.join(2.0)
+
+    def follow_store(self) -> None:
+        """Goes on where the store is now."""
+        with self._lock:
+            self._folder = JobFolder(self._store.partial)
+            self._closing = False
+            self._fill_places()
 
     # -- watching ------------------------------------------------------------------------------
 
