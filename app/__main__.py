@@ -49,6 +49,8 @@ def help_text() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status. Never shows a traceback for something a user can cause."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # httpx's own command line would bring click and rich along, at every start.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     first = arguments[0] if arguments else ""
     if first in ("-h", "--help", "help"):
         sys.stdout.write(help_text())
@@ -105,6 +107,7 @@ def _open_window(arguments: list[str]) -> int:
     spawn = importlib.import_module("app.client.spawn")
     spare = spawn.SpareEngine.begin(spawn.engine_log(paths))
     try:
+        importlib.import_module("app.ui.application").import_plainly()
         return int(importlib.import_module("app.compose").main(arguments, spare))
     finally:
         if spare is not None:

@@ -7,10 +7,11 @@ once the window is on screen; until then the engine's seat is empty.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.client.spawn import SpareEngine
@@ -20,13 +21,11 @@ from app.core.logs import log_to_file
 from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
 from app.session.engine_seat import EngineSeat
-from app.session.mirror_keeper import keep_mirror
 from app.storage.storage import Storage, open_storage
 from app.ui.application import create_application, icons_folder, install_translation, run
 from app.ui.icons import Icons
 from app.ui.main_window import MainWindow
 from app.ui.ports import ChatOptions, ChatServices
-from app.ui.settings.build import SettingsArea
 from app.ui.single_instance import SingleInstance, instance_name
 from app.ui.start_marks import COMMAND as MARK_THE_START
 from app.ui.start_marks import StartMarks
@@ -36,8 +35,11 @@ from app.ui.window_state import WindowState
 
 if TYPE_CHECKING:  # imported for real once the window is on screen
     from app.ui.late_pages import LatePages
+    from app.ui.settings.build import SettingsArea
 
 _DAY_S = 24 * 3600.0
+_FIRST_SECONDS_S = 5.0  # they belong to the window and the engine
+_PAGES_AT_LATEST_S = 2.0
 
 
 def main(argv: list[str], spare: SpareEngine | None = None) -> int:
@@ -84,10 +86,7 @@ async def _run_window(
     services = ChatServices(storage, chat, seat, lambda: settings.text("chat.system_prompt"))
     window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)
-    area = SettingsArea(settings, theme, tasks, lambda: seat.view)
-    window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
     late = _Late()
-
     if marks is not None:
         marks.follow(window, window.chat_page, window.chats.send)
 
@@ -96,8 +95,6 @@ async def _run_window(
             marks.see(view)
         window.set_engine_view(view)
         late.set_engine_view(view)
-        if view.phase != "loading":
-            area.refresh_endpoint()
 
     seat.on_change = on_view
     follower = SettingsFollower(settings, theme, window, seat, paths)
@@ -108,7 +105,7 @@ async def _run_window(
         loop.call_soon_threadsafe(_on_setting_changed, key)
 
     def _on_setting_changed(key: str) -> None:
-        area.refresh()
+        late.refresh_settings()
         if (work := follower.follow(key)) is not None:
             tasks.start(f"follow-{key}", work)
 
@@ -117,7 +114,7 @@ async def _run_window(
     window.show()
     tasks.start("engine-open", _seat_engine(seat, paths, settings, spare))
     tasks.start("maintain", _maintain(storage, window))
-    tasks.start("mirror", keep_mirror(storage, lambda: settings.text("chat.mirror_folder")))
+    tasks.start("mirror", _mirror(storage, settings))
     tasks.start("pages", late.build(window, paths, settings, seat, theme, icons, tasks))
     try:
         await window.until_closed()
@@ -136,19 +133,53 @@ class _Late:
 
     def __init__(self) -> None:
         self.pages: LatePages | None = None
+        self._settings: SettingsArea | None = None
+        self._engine_runs = asyncio.Event()
 
-    async def build(self, *parts: Any) -> None:
-        """Imports on a thread, builds on this one."""
+    async def build(
+        self,
+        window: MainWindow,
+        paths: Paths,
+        settings: Settings,
+        seat: EngineSeat,
+        theme: Theme,
+        icons: Icons,
+        tasks: TaskOwner,
+    ) -> None:
+        """Imports on a thread, builds on this one; the way to the first answer goes first."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._engine_runs.wait(), _PAGES_AT_LATEST_S)
+        module = await asyncio.to_thread(importlib.import_module, "app.ui.settings.build")
+        area: SettingsArea = module.SettingsArea(settings, theme, tasks, lambda: seat.view)
+        window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
+        self._settings = area
         module = await asyncio.to_thread(importlib.import_module, "app.ui.late_pages")
-        self.pages = module.add_late_pages(*parts)
+        parts = (window, paths, settings, seat, theme, icons, tasks)
+        self.pages = module.add_late_pages(*parts, settings_area=area, doctor=_doctor)
 
     def set_engine_view(self, view: EngineView) -> None:
+        if view.phase not in ("stopped", "starting"):
+            self._engine_runs.set()
+        if self._settings is not None and view.phase != "loading":
+            self._settings.refresh_endpoint()
         if self.pages is not None:
             self.pages.set_engine_view(view)
+
+    def refresh_settings(self) -> None:
+        """After one of them has changed."""
+        if self._settings is not None:
+            self._settings.refresh()
 
     async def close(self) -> None:
         if self.pages is not None:
             await self.pages.close()
+
+
+async def _doctor() -> Sequence[Any]:
+    """What `garret doctor` finds."""
+    module = await asyncio.to_thread(importlib.import_module, "app.cli.doctor")
+    report = await module.collect()
+    return tuple(report["findings"])
 
 
 async def _seat_engine(
@@ -178,6 +209,7 @@ class SettingsFollower:
 
     def follow_look(self) -> None:
         """Theme, code font and how chats are shown, at once."""
+        self._theme.set_zoom(self._settings.number("look.text_size") / 100)
         scheme = self._settings.text("look.theme")
         if scheme in ("system", "light", "dark") and scheme != self._theme.scheme:
             self._theme.set_scheme(scheme)  # type: ignore[arg-type]  # checked on the line above
@@ -212,11 +244,17 @@ _NEW_ENGINE = frozenset(
 )
 
 
+async def _mirror(storage: Storage, settings: Settings) -> None:
+    await asyncio.sleep(_FIRST_SECONDS_S)
+    module = await asyncio.to_thread(importlib.import_module, "app.session.mirror_keeper")
+    await module.keep_mirror(storage, lambda: settings.text("chat.mirror_folder"))
+
+
 async def _maintain(storage: Storage, window: MainWindow) -> None:
     """Checks, backs up and tidies now and daily; says what the user should know."""
     if storage.recovery is not None:
         window.toast.say(storage.recovery.sentence, is_problem=True)
-    await asyncio.sleep(5.0)  # the first seconds belong to the window and the engine
+    await asyncio.sleep(_FIRST_SECONDS_S)
     while True:
         try:
             await storage.maintain()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.storage.export import Exporter, ExportFormat
-from app.storage.import_files import import_chats
-from app.storage.imported import ImportReport
 from app.storage.storage import Storage
 from app.ui.sidebar_controller import SidebarController
 from app.ui.tasks import TaskOwner
 from app.ui.toast import Toast
+
+if TYPE_CHECKING:  # imported for real with the first export or import: they bring formats along
+    from app.storage.export import ExportFormat
+    from app.storage.imported import ImportReport
 
 _FORMATS: dict[str, ExportFormat] = {".md": "markdown", ".html": "html", ".json": "json"}
 _FILTERS = ("Markdown (*.md)", "Web page (*.html)", "Garret, with every branch (*.json)")
@@ -77,7 +81,8 @@ class FileVerbs(QObject):
     async def _export(self, path: Path, chosen_filter: str, chat_id: int | None) -> None:
         target, form = export_target(path, chosen_filter)
         ids = None if chat_id is None else [chat_id]
-        count = await Exporter(self._storage).to_file(target, form, ids)
+        module = await asyncio.to_thread(importlib.import_module, "app.storage.export")
+        count = await module.Exporter(self._storage).to_file(target, form, ids)
         words = self.tr("Saved as {name}.") if count == 1 else self.tr("{count} chats saved.")
         self._toast.say(words.format(name=target.name, count=count))
 
@@ -94,7 +99,8 @@ class FileVerbs(QObject):
 
     async def take_in(self, path: Path) -> None:
         """Adds the chats of a file or a folder that are not here yet."""
-        report = await import_chats(self._storage, path)
+        module = await asyncio.to_thread(importlib.import_module, "app.storage.import_files")
+        report: ImportReport = await module.import_chats(self._storage, path)
         self._toast.say(import_words(report))
         self._sidebar.refresh()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, QTimerEvent
+from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from shiboken6 import isValid
 
@@ -15,6 +15,7 @@ from app.ui.theme import Theme, mix
 
 _SIZES = (16, 20, 24, 32)
 _SCALES = (1.0, 2.0)
+_LATER_MS = 20
 
 
 class TakesIcon(Protocol):
@@ -25,7 +26,10 @@ class TakesIcon(Protocol):
 
 def draw_svg(svg: bytes, size: int, scale: float) -> QPixmap:
     """One pixmap of `size` device-independent pixels."""
-    renderer = QSvgRenderer(QByteArray(svg))
+    return _draw(QSvgRenderer(QByteArray(svg)), size, scale)
+
+
+def _draw(renderer: QSvgRenderer, size: int, scale: float) -> QPixmap:
     pixmap = QPixmap(QSize(round(size * scale), round(size * scale)))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -45,12 +49,29 @@ class Icons(QObject):
         self._bound: WeakKeyDictionary[QObject, tuple[str, bool]] = WeakKeyDictionary()
         self._sources: dict[str, str] = {}
         self._cache: dict[tuple[str, bool], QIcon] = {}
+        self._waiting: list[QAction] = []
         theme.changed.connect(self._retint)
 
     def bind(self, target: QObject, name: str, *, on_accent: bool = False) -> None:
         """Gives `target` (a button or an action) the icon and keeps its colour right."""
         self._bound[target] = (name, on_accent)
-        target.setIcon(self.icon(name, on_accent=on_accent))  # type: ignore[attr-defined]
+        if isinstance(target, QAction):  # in a menu, which nobody sees yet
+            self._waiting.append(target)
+            if len(self._waiting) == 1:
+                self.startTimer(_LATER_MS)
+        else:
+            self._give(target)
+
+    def _give(self, target: QObject) -> None:
+        if isValid(target):  # else its C++ half went first; the entry follows with the rest
+            name, on_accent = self._bound[target]
+            target.setIcon(self.icon(name, on_accent=on_accent))  # type: ignore[attr-defined]
+
+    def timerEvent(self, event: QTimerEvent) -> None:
+        if self._waiting:
+            self._give(self._waiting.pop(0))
+        else:
+            self.killTimer(event.timerId())
 
     def icon(self, name: str, *, on_accent: bool = False) -> QIcon:
         """The icon in today's colours; `on_accent` for buttons filled with the accent."""
@@ -76,16 +97,17 @@ class Icons(QObject):
 
     def _make(self, name: str, normal: QColor, active: QColor, disabled: QColor) -> QIcon:
         icon = QIcon()
-        for mode, color in (
-            (QIcon.Mode.Normal, normal),
-            (QIcon.Mode.Active, active),
-            (QIcon.Mode.Selected, active),
-            (QIcon.Mode.Disabled, disabled),
+        for modes, color in (
+            ((QIcon.Mode.Normal,), normal),
+            ((QIcon.Mode.Active, QIcon.Mode.Selected), active),
+            ((QIcon.Mode.Disabled,), disabled),
         ):
-            svg = self._colored(name, color)
+            renderer = QSvgRenderer(QByteArray(self._colored(name, color)))
             for size in _SIZES:
                 for scale in _SCALES:
-                    icon.addPixmap(draw_svg(svg, size, scale), mode)
+                    pixmap = _draw(renderer, size, scale)
+                    for mode in modes:
+                        icon.addPixmap(pixmap, mode)
         return icon
 
     def _colored(self, name: str, color: QColor) -> bytes:
@@ -95,7 +117,5 @@ class Icons(QObject):
 
     def _retint(self) -> None:
         self._cache.clear()
-        for target, (name, on_accent) in list(self._bound.items()):
-            if not isValid(target):  # its C++ half went first; the entry follows with the rest
-                continue
-            target.setIcon(self.icon(name, on_accent=on_accent))  # type: ignore[attr-defined]
+        for target in list(self._bound):
+            self._give(target)
