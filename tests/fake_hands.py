@@ -155,6 +155,15 @@ class FakeHands:
     def add_tools(self, tools: Sequence[Tool]) -> None:
         self._more.extend(tools)
 
+    def drop_added_tools(self) -> None:
+        self._more.clear()
+
+    def saw(self, path: str) -> None:
+        del path  # everything may be written here
+
+    async def close(self) -> None:
+        return
+
     def begin_turn(self, run_id: str, turn: int) -> None:
         self._undo.begin_turn(run_id, turn)
 

@@ -88,6 +88,12 @@ class Agent:
         if text.strip():
             self._mailbox.said.append(text)
 
+    def take_unsaid(self) -> tuple[str, ...]:
+        """Messages that came too late to be delivered; they are the caller's again."""
+        said = tuple(self._mailbox.said)
+        self._mailbox.said.clear()
+        return said
+
     async def send(self, text: str) -> AsyncGenerator[AgentEvent, None]:
         """Works on one request; the last event is RunEnded. Closing the iterator stops it."""
         if self._busy:

@@ -79,7 +79,8 @@ class ToolBox:
             self._shell,
             TodoWrite(services),
         )
-        self._tools: dict[str, Tool] = {tool.spec.name: tool for tool in builtin}
+        self._builtin: dict[str, Tool] = {tool.spec.name: tool for tool in builtin}
+        self._tools = dict(self._builtin)
 
     @property
     def workspace(self) -> Workspace:
@@ -104,6 +105,9 @@ class ToolBox:
     def add_tools(self, tools: Sequence[Tool]) -> None:
         for tool in tools:
             self._tools.setdefault(tool.spec.name, tool)
+
+    def drop_added_tools(self) -> None:
+        self._tools = dict(self._builtin)
 
     def begin_turn(self, run_id: str, turn: int) -> None:
         self._services.undo.begin_turn(run_id, turn)

@@ -59,6 +59,11 @@ class McpTool:
             _schema(remote.input_schema),
         )
 
+    @property
+    def remote_name(self) -> str:
+        """The name the server gives it."""
+        return visible(self._remote.name)
+
     def summary(self, arguments: Mapping[str, Any]) -> str:
         return visible(f"{self._server.name}: {self._remote.name} {_short(arguments)}")
 
@@ -121,6 +126,11 @@ class McpTools:
         self._over = asyncio.Event()
         self.tools: tuple[McpTool, ...] = ()
         self.problems: tuple[str, ...] = ()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every server is connected still."""
+        return not any(keeper.done() for keeper in self._keepers)
 
     async def connect(self) -> None:
         """Starts or reaches every server and freezes the tools, in a fixed order."""

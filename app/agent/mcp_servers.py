@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import importlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.agent.types import Hands
 from app.core.errors import SettingError
 
 FILE_NAME = "mcp.json"  # in Garret's settings folder
@@ -26,26 +25,23 @@ class McpServer:
     env: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
 
 
-def read_servers(file: Path) -> tuple[McpServer, ...]:
+def read_servers(file: Path, *, all_of_them: bool = False) -> tuple[McpServer, ...]:
     """The servers in Garret's own `mcp.json`, in the form other programs use (`mcpServers`).
+
+    Args:
+        all_of_them: also those that are switched off.
 
     Raises:
         SettingError: the file is there but cannot be understood.
     """
-    try:
-        data = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            "The list of MCP servers cannot be read.", f"Correct or remove {file}."
-        ) from error
+    data = _read(file)
     entries = data.get("mcpServers") if isinstance(data, dict) else None
     servers = []
     for name, entry in sorted(entries.items()) if isinstance(entries, dict) else ():
-        if not isinstance(entry, dict) or entry.get("disabled"):
+        if not isinstance(entry, dict) or (entry.get("disabled") and not all_of_them):
             continue
         servers.append(
             McpServer(
@@ -56,37 +52,68 @@ def read_servers(file: Path) -> tuple[McpServer, ...]:
                 _texts(entry.get("env")),
                 str(entry.get("url") or ""),
                 _texts(entry.get("headers")),
+                not entry.get("disabled"),
             )
         )
     return tuple(servers)
 
 
-@contextlib.asynccontextmanager
-async def remote_tools(
-    hands: Hands, file: Path, complain: Callable[[str], None]
-) -> AsyncIterator[None]:
-    """The tools of the servers in `file`, added to `hands` for as long as the block lasts.
+def write_servers(file: Path, servers: Sequence[McpServer]) -> None:
+    """Replaces the list at once; what else is in the file, and in an entry, stays.
 
-    Args:
-        complain: told in plain words about each server that cannot be used.
+    Readable by the user alone: headers and environments hold keys.
 
     Raises:
-        SettingError: the file cannot be understood.
+        SettingError: the file that is there cannot be understood, or the disk refuses.
     """
-    servers = await asyncio.to_thread(read_servers, file)
-    if not servers:
-        yield
-        return
-    # Imported only where it is used: the SDK takes most of a second.
-    tools = importlib.import_module("app.agent.mcp").McpTools(servers)
+    data = _read(file)
+    data = data if isinstance(data, dict) else {}
+    old = data.get("mcpServers")
+    old = old if isinstance(old, dict) else {}
+    data["mcpServers"] = {server.name: _entry(server, old.get(server.name)) for server in servers}
     try:
-        await tools.connect()
-        for problem in tools.problems:
-            complain(problem)
-        hands.add_tools(tools.tools)
-        yield
-    finally:
-        await tools.close()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".mcp-", dir=file.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+                json.dump(data, out, indent=2, ensure_ascii=False)
+                out.flush()
+                os.fsync(out.fileno())
+            Path(name).replace(file)
+        except OSError:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise SettingError(
+            "The list of MCP servers could not be saved.",
+            "Check that the disk is not full.",
+            reason=str(error),
+        ) from error
+
+
+def _entry(server: McpServer, old: object) -> dict[str, Any]:
+    known = {"command", "args", "env", "url", "headers", "disabled"}
+    entry = {k: v for k, v in old.items() if k not in known} if isinstance(old, dict) else {}
+    if server.url:
+        entry |= {"url": server.url}
+        entry |= {"headers": dict(server.headers)} if server.headers else {}
+    else:
+        entry |= {"command": server.command[0] if server.command else ""}
+        entry |= {"args": list(server.command[1:])}
+        entry |= {"env": dict(server.env)} if server.env else {}
+    return entry if server.enabled else {**entry, "disabled": True}
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            "The list of MCP servers cannot be read.", f"Correct or remove {file}."
+        ) from error
 
 
 def _list(value: object) -> list[Any]:

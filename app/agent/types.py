@@ -313,6 +313,17 @@ class Hands(Protocol):
         """Adds tools (MCP) after the built-in ones, before the first turn."""
         ...
 
+    def drop_added_tools(self) -> None:
+        """Takes the added tools away again, between two tasks."""
+        ...
+
+    def saw(self, path: str) -> None:
+        """Notes that the model was shown a whole file in a prompt, so that it may be written.
+
+        Raises: `app.core.errors.WorkspaceError` when it cannot be read.
+        """
+        ...
+
     def begin_turn(self, run_id: str, turn: int) -> None:
         """Calls from now on are recorded under this turn."""
         ...
@@ -328,6 +339,10 @@ class Hands(Protocol):
         budget_chars: int = 10_000,
     ) -> ToolOutcome:
         """One call through the whole walk. Never raises for what a model or a file can cause."""
+        ...
+
+    async def close(self) -> None:
+        """Ends background commands and closes the files; the hands do nothing from now on."""
         ...
 
 

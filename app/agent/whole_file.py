@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from app.agent import text_calls
 from app.agent.asking import CHARS_PER_TOKEN, ModelAnswer
@@ -46,15 +45,6 @@ class CallsTools(Exception):
     def __init__(self, answer: ModelAnswer) -> None:
         super().__init__("the model calls tools")
         self.answer = answer
-
-
-@runtime_checkable
-class KnowsShownFiles(Protocol):
-    """Hands that only write over files the model has seen, and can be told what it was shown."""
-
-    def saw(self, path: str) -> None:
-        """Notes that the model was shown a whole file."""
-        ...
 
 
 @dataclass(slots=True)
@@ -151,10 +141,9 @@ class WholeFileLoop:
         known = {file.path for file in selection.files} | set(selection.other_paths)
         may_create = [name for name in names if name not in known and not _is_named(name, known)]
         await run.add(Message.of("user", _first_turn(environment, self._task, selection, editable)))
-        if isinstance(run.hands, KnowsShownFiles):
-            for file in selection.files:
-                with contextlib.suppress(GarretError, OSError):
-                    await asyncio.to_thread(run.hands.saw, file.path)
+        for file in selection.files:
+            with contextlib.suppress(GarretError, OSError):
+                await asyncio.to_thread(run.hands.saw, file.path)
         return _Files(
             {file.path: file.content for file in selection.files}, editable, locked, may_create
         )

@@ -15,8 +15,9 @@ from app import __version__
 from app.agent.acp import EditorAgent
 from app.agent.agent import Agent
 from app.agent.hands import open_hands
-from app.agent.mcp_servers import FILE_NAME, remote_tools
+from app.agent.mcp_servers import FILE_NAME
 from app.agent.record import FileRunRecords
+from app.agent.remote import remote_tools
 from app.agent.run import AgentOptions
 from app.agent.types import Mode
 from app.cli.agent import EngineChoice, add_engine_arguments, choose_engine

@@ -15,8 +15,9 @@ from pathlib import Path
 from app.agent.agent import Agent, resume
 from app.agent.events import RunEnded, RunStatus, Tier
 from app.agent.hands import ToolBox, open_hands
-from app.agent.mcp_servers import FILE_NAME, remote_tools
+from app.agent.mcp_servers import FILE_NAME
 from app.agent.record import FileRunRecords
+from app.agent.remote import remote_tools
 from app.agent.run import AgentOptions
 from app.agent.tiers import ModelTraits, choose_tier, probe
 from app.agent.types import Hands, Mode
@@ -226,7 +227,7 @@ async def choose_engine(
             await other.close()
         return
     options = EngineOptions(model=arguments.model, n_ctx=arguments.ctx)
-    spec = choose_spec(options, models_folder(paths, settings), settings)
+    spec = choose_spec(options, models_folder(paths, settings), settings, paths)
     line = LoadLine()
     async with local_engine(spec, paths, on_change=line) as supervisor:
         model = supervisor.view.model

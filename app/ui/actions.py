@@ -54,7 +54,23 @@ COMMANDS: tuple[Command, ...] = (
     Command("model", "Chat", "Choose Model…", ("Ctrl+M",), "model"),
     Command("focus", "Chat", "Write a Message", ("Ctrl+L",), separator=True),
     Command("rename", "Chat", "Rename Chat…", ("F2",)),
-    Command("sidebar", "View", "Sidebar", ("Ctrl+B",), "sidebar", checkable=True),
+    Command("agent_folder", "Agent", "Choose Folder…", ("Ctrl+Shift+O",), "folder"),
+    Command("agent_new", "Agent", "New Task", ("Ctrl+Shift+N",)),
+    Command("agent_mode", "Agent", "What the Agent May Do…", ("Ctrl+Shift+M",)),
+    Command("agent_allow", "Agent", "Allow Once", ("Ctrl+Shift+Y",), separator=True),
+    Command("agent_deny", "Agent", "Don't Allow", ("Ctrl+Shift+D",)),
+    Command("agent_next", "Agent", "Next Change", ("F8",), separator=True),
+    Command("agent_previous", "Agent", "Previous Change", ("Shift+F8",)),
+    Command("agent_keep", "Agent", "Keep Change", ("Ctrl+Shift+K",)),
+    Command("agent_undo", "Agent", "Undo Change", ("Ctrl+Shift+J",)),
+    Command("agent_keep_all", "Agent", "Keep All Changes", ("Ctrl+Shift+A",), separator=True),
+    Command("agent_undo_all", "Agent", "Undo All Changes", ("Ctrl+Alt+Z",)),
+    Command("agent_redo", "Agent", "Redo Undone Changes", ("Ctrl+Alt+Y",)),
+    Command("agent_split", "Agent", "Side by Side", ("Ctrl+Shift+S",), separator=True),
+    Command("agent_servers", "Agent", "More Tools…"),
+    Command("demo_reset", "View", "Reset the Demo", ("F5",), "refresh"),
+    Command("demo_what", "View", "What Just Happened", ("F6",), "info"),
+    Command("sidebar", "View", "Sidebar", ("Ctrl+B",), "sidebar", checkable=True, separator=True),
     Command("archived", "View", "Archived Chats", (), "archive", checkable=True),
     Command("trashed", "View", "Trash", (), "trash", checkable=True),
     Command("zoom_in", "View", "Larger Text", ("Ctrl++", "Ctrl+="), separator=True),
@@ -73,10 +89,15 @@ COMMANDS: tuple[Command, ...] = (
         separator=True,
     ),
     Command("reset_view", "View", "Reset View", ("Ctrl+Shift+0",)),
+    Command("guide", "Help", "Guide", ("F1",), "info"),
+    Command("search_help", "Help", "Search the Guide…", ("Ctrl+Shift+H",), "search"),
+    Command("log", "Help", "Log for a Bug Report…", ("Ctrl+Alt+L",), separator=True),
+    Command("doctor", "Help", "Check This Computer…", ("Ctrl+Alt+D",)),
     Command("keys", "Help", "Keyboard Map", ("Ctrl+/",)),
+    Command("licences", "Help", "Licences…"),
     Command("about", "Help", "About Garret", (), "info", role=QAction.MenuRole.AboutRole),
 )
-MENUS = ("File", "Edit", "Chat", "View", "Help")
+MENUS = ("File", "Edit", "Chat", "Agent", "View", "Help")
 
 
 def build_actions(window: QMainWindow, icons: Icons) -> dict[str, QAction]:

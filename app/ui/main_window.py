@@ -34,11 +34,13 @@ from app.ui.chat_page import ChatPage
 from app.ui.chat_verbs import ChatParts, ChatVerbs
 from app.ui.composer_controller import ComposerController
 from app.ui.engine_view_controller import EngineViewController
-from app.ui.help_dialogs import About, KeyboardMap
+from app.ui.help.keyboard_map import KeyboardMap
+from app.ui.help_dialogs import About
 from app.ui.icons import Icons
-from app.ui.ports import ChatOptions, ChatServices
+from app.ui.ports import ChatOptions, ChatServices, TakesEscape
 from app.ui.sidebar import Sidebar
 from app.ui.sidebar_controller import SidebarController
+from app.ui.sidebar_filter import ChatFilter
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.toast import Toast
@@ -124,8 +126,8 @@ class MainWindow(QMainWindow):
             "trashed": lambda: self._show_place("trash"),
             "tune": self.composing.tune,
             "prompts": self.composing.open_library,
-            "keys": lambda: KeyboardMap(self.actions_by_name, theme, self).open(),
-            "about": lambda: About(__version__, theme, self._icons, self).open(),
+            "keys": lambda: KeyboardMap(self.menuBar(), theme, self).open(),
+            "about": self._on_about,
             "focus": self.chat_page.composer.text.setFocus,
         }.items():
             self.actions_by_name[name].triggered.connect(slot)
@@ -137,10 +139,8 @@ class MainWindow(QMainWindow):
         self.engine.models_page_wanted.connect(self._on_models_wanted)
         self.chats.problem.connect(self.show_problem)
         self.chats.answer_ended.connect(self._on_answer_ended)
-        self.chats.costly.connect(
-            lambda words, then: self.toast.say(words, action=self.tr("Do it"), then=then)
-        )
         self.sidebar_control.trashed.connect(self._on_trashed)
+        self.sidebar_control.filtered.connect(self._on_filtered)
         self.chat_page.composer.problem.connect(self.toast.say)
 
     # -- pages ------------------------------------------------------------------------------
@@ -265,7 +265,10 @@ class MainWindow(QMainWindow):
     # -- slots ------------------------------------------------------------------------------
 
     def _on_stop(self) -> None:
-        if self.chat_page.find_bar.isVisible():
+        front: object = self._stack.currentWidget()
+        if isinstance(front, TakesEscape):
+            front.escape()
+        elif self.chat_page.find_bar.isVisible():
             self.chat_page.find_bar.close_bar()
         elif self.chats.is_answering:
             self.chats.stop()
@@ -274,14 +277,19 @@ class MainWindow(QMainWindow):
         elif self.view_controls.presenting:
             self.view_controls.set_presenting(False)
 
+    def _on_about(self) -> None:
+        about = About(__version__, self._theme, self._icons, self)
+        about.licences_wanted.connect(self.actions_by_name["licences"].trigger)
+        about.open()
+
     def _show_place(self, place: ChatPlace) -> None:
         """The archive or the trash in the sidebar; once more, the chats again."""
-        names: dict[str, ChatPlace] = {"archived": "archived", "trashed": "trash"}
-        on = self.sidebar.place != place
-        for name, one in names.items():
-            self.actions_by_name[name].setChecked(on and one == place)
-        self.sidebar_control.set_place(place if on else "active")
+        self.sidebar_control.set_place(place if self.sidebar.place != place else "active")
         self.actions_by_name["sidebar"].setChecked(True)
+
+    def _on_filtered(self, chosen: ChatFilter) -> None:
+        self.actions_by_name["archived"].setChecked(chosen.place == "archived")
+        self.actions_by_name["trashed"].setChecked(chosen.place == "trash")
 
     def _on_models_wanted(self) -> None:
         if "models" in self._pages:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.ports import ChatEngine
 from app.storage.storage import Storage
 
-__all__ = ["ChatOptions", "ChatServices", "EngineControl", "ModelChoice"]
+__all__ = ["ChatOptions", "ChatServices", "EngineControl", "ModelChoice", "TakesEscape"]
 
 
 class EngineControl(Protocol):
@@ -56,3 +56,10 @@ class ChatOptions:
     show_thinking: bool = False
     show_speed: bool = True
     code_font: str = ""
+
+
+@runtime_checkable
+class TakesEscape(Protocol):
+    """A page with something of its own that Esc stops or refuses."""
+
+    def escape(self) -> None: ...

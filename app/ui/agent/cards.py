@@ -15,6 +15,7 @@ from app.ui.transcript.cells import Cell, CustomCell
 from app.ui.transcript.look import Look
 
 _MARKS = {"running": "…", "done": "✓", "failed": "✕", "denied": "⊘", "stopped": "■"}
+_LIVE_LINES = 8
 _TODO_MARKS = {"pending": "○", "in_progress": "◐", "completed": "●"}
 
 
@@ -63,7 +64,7 @@ class ToolCardView(CardView):
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(look, parent)
         self._card: ToolCard | None = None
-        self._open = False
+        self._open: bool | None = None  # None: open while it runs
         self.head = FlatButton("", self)
         self.head.setFont(look.text)
         self.head.clicked.connect(self._on_toggle)
@@ -95,16 +96,23 @@ class ToolCardView(CardView):
         self._show_details()
 
     def _on_toggle(self) -> None:
-        self._open = not self._open
+        self._open = not self._is_open()
         self._show_details()
         self.resized_itself.emit()
 
+    def _is_open(self) -> bool:
+        if self._open is not None or self._card is None:
+            return bool(self._open)
+        return self._card.state == "running"
+
     def _show_details(self) -> None:
         card = self._card
-        visible = card is not None and bool(card.details) and self._open
+        visible = card is not None and bool(card.details) and self._is_open()
         self._box.setVisible(visible)
         if card is not None and visible:
-            self._box.show_text(card.details, is_diff=card.is_diff)
+            live = card.state == "running"
+            lines = card.details.rstrip("\n").split("\n")[-_LIVE_LINES:] if live else ()
+            self._box.show_text("\n".join(lines) if live else card.details, is_diff=card.is_diff)
 
 
 class ApprovalView(CardView):
@@ -159,6 +167,10 @@ class ApprovalView(CardView):
         self._set(self._answered, card.answered)
         self.update()
 
+    def focus_default(self) -> None:
+        """The keyboard goes to the answer that changes nothing."""
+        self.deny.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
             self.action.emit("deny", self._card)
@@ -181,11 +193,12 @@ class QuestionView(CardView):
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(look, parent)
         self._text = self.label()
+        self._card: QuestionCard | None = None
         self._answered = self.label(small=True, muted=True)
-        self.no = FlatButton(self.tr("Stop here"), self, "outlined")
-        self.yes = FlatButton(self.tr("Go on"), self, "outlined")
-        self.no.clicked.connect(lambda: self.action.emit("no", None))
-        self.yes.clicked.connect(lambda: self.action.emit("yes", None))
+        self.no = FlatButton("", self, "outlined")
+        self.yes = FlatButton("", self, "outlined")
+        self.no.clicked.connect(lambda: self.action.emit("no", self._card))
+        self.yes.clicked.connect(lambda: self.action.emit("yes", self._card))
         row = QHBoxLayout()
         row.addWidget(self.no)
         row.addWidget(self.yes)
@@ -198,12 +211,19 @@ class QuestionView(CardView):
         assert isinstance(value, CustomCell)
         card = value.payload
         assert isinstance(card, QuestionCard)
+        self._card = card
         self._text.setText(card.text)
+        self.no.setText(card.no)
+        self.yes.setText(card.yes)
         self.stands_out = not card.answered
         for button in (self.no, self.yes):
             button.setVisible(not card.answered)
         self._answered.setText(card.answered)
         self._answered.setVisible(bool(card.answered))
+
+    def focus_default(self) -> None:
+        """The keyboard goes to No."""
+        self.no.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 class TodoView(CardView):
@@ -211,12 +231,27 @@ class TodoView(CardView):
 
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(look, parent)
-        self._text = self.label()
-        self.column.addWidget(self._text)
+        self._rows: list[QLabel] = []
+        self.column.setSpacing(3)
+        self._title = self.label(small=True, muted=True)
+        self.column.addWidget(self._title)
 
     def set_value(self, value: Cell) -> None:
         assert isinstance(value, CustomCell)
         card = value.payload
         assert isinstance(card, TodoCard)
-        lines = [f"{_TODO_MARKS.get(item.status, '○')}  {item.content}" for item in card.items]
-        self._text.setText("\n".join(lines))
+        done = sum(item.status == "completed" for item in card.items)
+        self._title.setText(self.tr("Plan: {} of {} done").format(done, len(card.items)))
+        while len(self._rows) < len(card.items):
+            self._rows.append(self.label())
+            self.column.addWidget(self._rows[-1])
+        for row in self._rows[len(card.items) :]:
+            row.hide()
+        colors = self.look.colors
+        for row, item in zip(self._rows, card.items, strict=False):
+            row.setText(f"{_TODO_MARKS.get(item.status, '○')}  {item.content}")
+            font = QFont(self.look.text)
+            font.setBold(item.status == "in_progress")
+            row.setFont(font)
+            tint(row, colors.muted if item.status == "completed" else colors.text)
+            row.show()

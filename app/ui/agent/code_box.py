@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QSyntaxHighlighter, QTextCharFormat, QTextDocument
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
+from app.ui.agent.diff_pane import row_color
 from app.ui.theme import Colors, mix
 
 
@@ -14,15 +15,19 @@ class _DiffColors(QSyntaxHighlighter):
         super().__init__(document)
         self._colors = colors
 
+    def set_colors(self, colors: Colors) -> None:
+        self._colors = colors
+        self.rehighlight()
+
     def highlightBlock(self, text: str) -> None:
         colors = self._colors
         kind = QTextCharFormat()
         if text.startswith(("+++", "---", "@@")):
             kind.setForeground(colors.muted)
         elif text.startswith("+"):
-            kind.setBackground(mix(colors.base, colors.accent, 0.18))
+            kind.setBackground(mix(colors.base, row_color(colors, "added"), 0.16))
         elif text.startswith("-"):
-            kind.setBackground(mix(colors.base, colors.warning, 0.18))
+            kind.setBackground(mix(colors.base, row_color(colors, "removed"), 0.16))
         else:
             return
         self.setFormat(0, len(text), kind)
@@ -41,6 +46,12 @@ class CodeBox(QPlainTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+
+    def set_colors(self, colors: Colors) -> None:
+        """After a switch between light and dark."""
+        self._colors = colors
+        if self._highlighter is not None:
+            self._highlighter.set_colors(colors)
 
     def show_text(self, text: str, *, is_diff: bool = False) -> None:
         """Replaces what is shown; the view stays at the end while output comes in."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,10 +52,13 @@ class ApprovalCard:
 
 @dataclass(frozen=True, slots=True)
 class QuestionCard:
-    """Should the run go on?"""
+    """Yes or no, no by default. `about` is for whoever asks."""
 
     text: str
     answered: str = ""
+    yes: str = "Go on"
+    no: str = "Stop here"
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +82,67 @@ def token_words(tokens: TokenCount) -> str:
         f"read {tokens.evaluated:,} tokens ({tokens.reused:,} more remembered), "
         f"wrote {tokens.written:,}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """The newest run of the tests. `summary` is the tools' own last word, where it has one."""
+
+    command: str
+    passed: bool
+    output: str
+    summary: str = ""
+
+    __test__ = False  # not a pytest class
+
+    @property
+    def words(self) -> str:
+        state = "✓ Tests pass" if self.passed else "✕ Tests fail"
+        return f"{state} · {self.summary}" if self.summary else state
+
+
+_RUNNERS = (
+    ("pytest",), ("unittest",), ("tox",), ("nox",), ("jest",), ("vitest",), ("mocha",), ("rspec",),
+    ("ctest",), ("cargo", "test"), ("go", "test"), ("npm", "test"), ("npm", "run", "test"),
+    ("yarn", "test"), ("pnpm", "test"), ("make", "test"), ("make", "check"), ("mvn", "test"),
+    ("gradle", "test"), ("dotnet", "test"), ("mix", "test"), ("rake", "test"),
+)  # fmt: skip
+_COUNTS = re.compile(
+    r"^=*\s*((?:\d+ (?:failed|passed|errors?|skipped|xfailed|xpassed|warnings?|deselected)"
+    r"(?:, )?)+)|^(Ran \d+ tests?)|^test result: \w+\. ([^;]+; [^;]+)|^Tests:\s+(.+)$",
+    re.MULTILINE,
+)
+
+
+def is_test_run(command: str) -> bool:
+    """Whether a command plainly runs tests; for the strip only, nothing is decided by it."""
+    words = [word.rpartition("/")[2] for word in command.split()]
+    if any(
+        tuple(words[at : at + len(runner)]) == runner
+        for runner in _RUNNERS
+        for at in range(len(words))
+    ):
+        return True
+    return any(re.fullmatch(r"(?:test_\w+|tests?|\w+_test)\.(?:py|js|rb|sh)", w) for w in words)
+
+
+def test_summary(output: str) -> str:
+    """ "3 failed, 12 passed" from what a test runner printed; "" where there is no such line."""
+    found = list(_COUNTS.finditer(output[-20_000:]))
+    if not found:
+        return ""
+    return next(group for group in reversed(found[-1].groups()) if group).strip(" =,")[:60]
+
+
+def test_result(command: str, passed: bool, output: str) -> TestResult:
+    """A test run as the strip shows it."""
+    return TestResult(command, passed, output, test_summary(output))
+
+
+def command_of(arguments: str) -> str:
+    """The command in a shell call's arguments; "" where there is none."""
+    try:
+        command = json.loads(arguments).get("command")
+    except (ValueError, AttributeError):
+        return ""
+    return command if isinstance(command, str) else ""
