@@ -110,6 +110,7 @@ async def _run_window(
             tasks.start(f"follow-{key}", work)
 
     follower.follow_look()
+    theme.changed.connect(lambda: follower.keep_text_size(tasks))
     unsubscribe = settings.subscribe(on_setting)
     window.show()
     tasks.start("engine-open", _seat_engine(seat, paths, settings, spare))
@@ -221,6 +222,13 @@ class SettingsFollower:
                 code_font=self._settings.text("look.code_font"),
             )
         )
+
+    def keep_text_size(self, tasks: TaskOwner) -> None:
+        """The View menu changed the text size: that is the setting, too."""
+        percent = round(self._theme.base_zoom * 100)
+        if percent != self._settings.number("look.text_size"):
+            work = asyncio.to_thread(self._settings.set, "look.text_size", percent)
+            tasks.start("text-size", work)
 
     def follow(self, key: str) -> Coroutine[Any, Any, None] | None:
         """The work a change calls for, if any."""

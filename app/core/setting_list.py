@@ -9,12 +9,13 @@ from __future__ import annotations
 from app.core.setting_rules import Section, Setting
 
 SECTIONS: tuple[Section, ...] = (
-    Section("look", "Appearance", "How Garret looks and how large it writes."),
+    Section("look", "General", "How Garret looks, how large it writes, and when it speaks up."),
     Section("chat", "Chat", "How questions are sent and answers are shown."),
     Section("models", "Models", "Where models live and where they come from."),
     Section("engine", "Engine", "How this computer does the work. The defaults fit most machines."),
     Section("agent", "Agent", "What the agent may do in a folder, and when it must ask."),
     Section("endpoint", "Endpoint", "Let other programs on this computer use your models."),
+    Section("privacy", "Privacy", "What leaves this computer: nothing but what you ask for."),
 )
 
 SETTINGS: tuple[Setting, ...] = (
@@ -28,6 +29,18 @@ SETTINGS: tuple[Setting, ...] = (
         choices=(("system", "Like the system"), ("light", "Light"), ("dark", "Dark")),
     ),
     Setting(
+        "look.text_size",
+        "number",
+        100,
+        "look",
+        "Text size",
+        "For conversations and pages. Ctrl and + or - do the same.",
+        minimum=75,
+        maximum=220,
+        step=5,
+        unit="%",
+    ),
+    Setting(
         "look.code_font",
         "text",
         "",
@@ -35,6 +48,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Code font",
         "The font for code. Leave empty for the system's fixed-width font.",
         maximum=100,
+    ),
+    Setting(
+        "look.notify",
+        "switch",
+        True,
+        "look",
+        "Tell me when something long is finished",
+        "A download, an answer or an agent run, while you look at another window.",
     ),
     Setting(
         "look.language",
@@ -214,6 +235,21 @@ SETTINGS: tuple[Setting, ...] = (
         applies="next load",
     ),
     Setting(
+        "engine.keep_alive_min",
+        "number",
+        0,
+        "engine",
+        "Give memory back after",
+        "A model that nobody has asked for so long leaves memory. The next question loads it "
+        "again, which takes a moment.",
+        minimum=1,
+        maximum=1440,
+        unit="minutes",
+        special=0,
+        special_title="Never",
+        applies="next load",
+    ),
+    Setting(
         "engine.remote_url",
         "text",
         "",
@@ -302,6 +338,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Keys",
         "One for each program you connect; remove a key to lock that program out.",
         maximum=50,
+    ),
+    Setting(
+        "privacy.keep_list",
+        "switch",
+        True,
+        "privacy",
+        "Keep the list of connections",
+        "It stays on this computer. When off, it is forgotten when Garret is closed.",
     ),
 )
 

@@ -173,7 +173,11 @@ class LocalEngine:
         )
         if spec is None:
             return None
-        return dataclasses.replace(spec, n_threads=self._settings.number("engine.threads"))
+        return dataclasses.replace(
+            spec,
+            n_threads=self._settings.number("engine.threads"),
+            keep_alive_s=60.0 * self._settings.number("engine.keep_alive_min") or None,
+        )
 
     def _read_choices(self) -> list[ModelChoice]:
         self._store.root = self._folder()

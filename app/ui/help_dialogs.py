@@ -1,20 +1,11 @@
-"""The keyboard map and About."""
+"""About."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QGridLayout,
-    QLabel,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
 
-from app.ui.actions import COMMANDS, MENUS
+from app.ui.buttons import FlatButton
 from app.ui.icons import Icons
 from app.ui.theme import Theme, tint
 
@@ -25,48 +16,10 @@ def _close_row(dialog: QDialog) -> QDialogButtonBox:
     return buttons
 
 
-class KeyboardMap(QDialog):
-    """Every command with its keys, as they are on this system."""
-
-    def __init__(self, actions: dict[str, QAction], theme: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(self.tr("Keyboard map"))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        inner = QWidget()
-        grid = QGridLayout(inner)
-        grid.setHorizontalSpacing(28)
-        grid.setColumnStretch(0, 1)
-        row = 0
-        for menu in MENUS:
-            title = QLabel(self.tr(menu), inner)
-            font = theme.small_font()
-            font.setWeight(font.Weight.DemiBold)
-            title.setFont(font)
-            tint(title, theme.colors.muted)
-            grid.setRowMinimumHeight(row, 30)
-            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignBottom)
-            row += 1
-            for command in COMMANDS:
-                keys = actions[command.name].shortcuts()
-                if command.menu != menu or not keys:
-                    continue
-                form = QKeySequence.SequenceFormat.NativeText
-                words = ",  ".join(key.toString(form) for key in keys)
-                grid.addWidget(QLabel(actions[command.name].text().rstrip("…"), inner), row, 0)
-                grid.addWidget(QLabel(words, inner), row, 1)
-                row += 1
-        area = QScrollArea(self)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidgetResizable(True)
-        area.setWidget(inner)
-        column = QVBoxLayout(self)
-        column.addWidget(area)
-        column.addWidget(_close_row(self))
-        self.resize(460, 560)
-
-
 class About(QDialog):
     """Name, version, licence, and where things stay."""
+
+    licences_wanted = Signal()
 
     def __init__(self, version: str, theme: Theme, icons: Icons, parent: QWidget) -> None:
         super().__init__(parent)
@@ -97,6 +50,9 @@ class About(QDialog):
         for label in (picture, name, number, words, licence):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             column.addWidget(label)
+        licences = FlatButton(self.tr("Licences of all parts…"), self)
+        licences.clicked.connect(self.licences_wanted)
+        column.addWidget(licences, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(8)
         column.addWidget(_close_row(self))
         self.setFixedWidth(400)

@@ -79,15 +79,12 @@ class ViewControls(QObject):
 
     def restore(self) -> None:
         """What was chosen last time."""
-        self._theme.set_zoom(self._state.fraction("view/zoom", 1.0))
         self._actions["sidebar"].setChecked(self._state.flag("view/sidebar", True))
 
     def save(self) -> None:
         """For next time; presentation mode does not survive."""
         sidebar = self._actions["sidebar"].isChecked()
         self._state.put("view/sidebar", self._sidebar_before if self.presenting else sidebar)
-        base = self._theme.base_zoom
-        self._state.put("view/zoom", base)
 
     def _on_sidebar(self, on: bool) -> None:
         window: HasSidebar = self._window  # type: ignore[assignment]

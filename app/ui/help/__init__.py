@@ -1,0 +1,1 @@
+"""Help: the guide, the keyboard map, the log, the check of this computer, licences."""

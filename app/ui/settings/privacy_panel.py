@@ -1,0 +1,110 @@
+"""Below the privacy settings: every connection Garret made, and the ones that are open now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.core.network_log import Connection
+from app.ui.buttons import FlatButton
+from app.ui.models.values import size_text
+from app.ui.scroll_bar import make_slim
+from app.ui.theme import Theme, tint
+
+
+class PrivacyPanel(QWidget):
+    """Shows what it is given; `refresh_wanted` when it comes into sight."""
+
+    refresh_wanted = Signal()
+    clear_wanted = Signal()
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._promise = QLabel(
+            self.tr(
+                "Questions, answers and files never leave this computer. There is no account, no "
+                "telemetry and no update check behind your back. Garret connects to other "
+                "computers only for a search or a download you ask for, or to another engine you "
+                "name; each of these is listed here."
+            ),
+            self,
+        )
+        self.now = QLabel(self)
+        for label in (self._promise, self.now):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setWordWrap(True)
+        self.table = QTreeWidget(self)
+        self.table.setRootIsDecorated(False)
+        self.table.setAlternatingRowColors(True)
+        self.table.setUniformRowHeights(True)
+        self.table.setHeaderLabels(
+            [self.tr("When"), self.tr("Where"), self.tr("What for"), self.tr("Received")]
+        )
+        self.table.setAccessibleName(self.tr("Connections to other computers"))
+        self.table.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.header().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.table.header().setStretchLastSection(False)
+        make_slim(self.table)
+        self._empty = QLabel(self.tr("No connection to another computer has been made."), self)
+        self.look = FlatButton(self.tr("Look again"), self, "outlined")
+        self.look.clicked.connect(self.refresh_wanted)
+        self.clear = FlatButton(self.tr("Clear the list"), self, "outlined")
+        self.clear.clicked.connect(self.clear_wanted)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.look)
+        buttons.addWidget(self.clear)
+        buttons.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 14, 0, 0)
+        column.setSpacing(10)
+        for widget in (self._promise, self.now, self._empty, self.table):
+            column.addWidget(widget)
+        column.addLayout(buttons)
+        theme.changed.connect(self._restyle)
+        self._restyle()
+        self.show_connections(())
+
+    def show_connections(self, entries: Sequence[Connection]) -> None:
+        """The list, newest first."""
+        self.table.clear()
+        for entry in reversed(entries):
+            when = datetime.fromtimestamp(entry.at).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006
+            got = self.tr("failed") if entry.failed else size_text(entry.received_bytes)
+            if not entry.failed and not entry.received_bytes:
+                got = "–"
+            count = f" ({entry.count}×)" if entry.count > 1 else ""
+            item = QTreeWidgetItem(self.table, [when, entry.host, f"{entry.purpose}{count}", got])
+            item.setTextAlignment(3, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            item.setToolTip(2, entry.purpose.replace("<", "‹"))
+        self._empty.setVisible(not entries)
+        self.table.setVisible(bool(entries))
+        self.clear.setVisible(bool(entries))
+
+    def show_now(self, words: str) -> None:
+        """How it is at this moment."""
+        self.now.setText(words)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh_wanted.emit()
+
+    def _restyle(self) -> None:
+        tint(self._empty, self._theme.colors.muted)
+        tint(self.now, self._theme.colors.accent)
+        self.table.setFixedHeight(round(self._theme.em() * 14))
+        for button in (self.look, self.clear):
+            button.setFont(self._theme.small_font())
+            button.updateGeometry()
