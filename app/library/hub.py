@@ -108,6 +108,10 @@ class Hub:
         self._deadline_s = deadline_s
         self._log = log or NetworkLog()
 
+    def set_token(self, token: str) -> None:
+        """From now on, also for downloads that go on."""
+        self._token = token
+
     def listing(self, repo: str, revision: str = "") -> Listing:
         """The GGUF models in a repository at one commit.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,6 +154,10 @@ class LibraryService:
         """Starts a job and reports; closing the generator pauses it."""
         return self.downloader.download(job_id)
 
+    def found_here(self) -> list[Found]:
+        """The same in this user's own folders."""
+        return self.found_elsewhere(Path.home(), dict(os.environ))
+
     def found_elsewhere(self, home: Path, environ: dict[str, str]) -> list[Found]:
         """Models of other apps that are not listed yet."""
         known = {file.path for model in self.store.installed() for file in model.files}
@@ -178,9 +183,7 @@ class LibraryService:
         """
         model = self.hub.resolve(row.repo, row.file, row.revision)
         _facts, plan = hub_search.details(self.hub, self.hardware, model)
-        return replace(
-            row, verdict=plan.verdict, speed=plan.tokens_s, plan=plan, estimated=False
-        )
+        return replace(row, verdict=plan.verdict, speed=plan.tokens_s, plan=plan, estimated=False)
 
     def move_to(self, folder: Path, progress: Progress | None = None) -> None:
         """Moves everything to another folder; downloads stop meanwhile and go on there.

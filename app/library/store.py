@@ -27,7 +27,7 @@ from app.core.errors import (
     VerificationFailed,
 )
 from app.library import records
-from app.library.check_header import check_header
+from app.library.check_header import HeaderChecker
 from app.library.disk import (
     Progress,
     boot_id,
@@ -62,9 +62,14 @@ class Store:
         header_check: reads a model's facts; the default does so in a throw-away process.
     """
 
-    def __init__(self, root: Path, header_check: HeaderCheck = check_header) -> None:
+    def __init__(self, root: Path, header_check: HeaderCheck | None = None) -> None:
         self.root = root.absolute()
-        self._check = header_check
+        self._check = header_check or HeaderChecker()
+
+    def prepare_check(self) -> None:
+        """A model is about to be complete: its header's check need not start from nothing."""
+        if isinstance(self._check, HeaderChecker):
+            self._check.prepare()
 
     @property
     def partial(self) -> Path:

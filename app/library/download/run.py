@@ -147,8 +147,14 @@ class JobRun:
         hasher = self._hashers.setdefault(file.sha256, PrefixHasher())
         if part.received_bytes == 0:
             hasher.restart()
+        is_last = file is self.job.model.files[-1]
         transfer = Transfer(
-            self._hub.remote(self.job.model, file), part, hasher, self._limits, self._speed
+            self._hub.remote(self.job.model, file),
+            part,
+            hasher,
+            self._limits,
+            self._speed,
+            self._store.prepare_check if is_last else _nothing,
         )
         self.transfer = transfer
         if self._stop.is_set():
@@ -194,3 +200,7 @@ class JobRun:
             self._hashers.pop(file.sha256, None)
         self._folder.delete(self.job)
         return replace(self.job, state="installed", installed_id=model.model_id)
+
+
+def _nothing() -> None:
+    """Parts of a split model before the last: nothing to prepare yet."""

@@ -24,6 +24,7 @@ from app.library.download.limits import Limits, SpeedLimit
 from app.library.download.part import SEGMENT_BYTES, PartFile, Span
 
 _RUN = 4
+_NEARLY_BYTES = 256 << 20
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _SENTENCES = {
     errno.EFBIG: ("The disk's file system cannot hold a file this big.", "Use another disk."),
@@ -42,6 +43,7 @@ class Transfer:
         hasher: PrefixHasher,
         limits: Limits,
         speed: SpeedLimit,
+        on_nearly_done: Callable[[], None] = lambda: None,
     ) -> None:
         self.remote = remote
         self.part = part
@@ -54,6 +56,7 @@ class Transfer:
         self._hasher = hasher
         self._limits = limits
         self._speed = speed
+        self._on_nearly_done = on_nearly_done
         self._stop = threading.Event()
         self._poke = threading.Event()
         self._lock = threading.Lock()
@@ -98,7 +101,11 @@ class Transfer:
         hashing.start()
         primary.start()
         adaptation = _Adaptation(self._limits)
+        told = False
         while primary.is_alive() and not self._stop.is_set():
+            if not told and self.part.size_bytes - self.part.received_bytes <= _NEARLY_BYTES:
+                told = True
+                self._on_nearly_done()
             primary.join(0.05)
             self._adapt(adaptation)
         self._helpers_wanted = 0

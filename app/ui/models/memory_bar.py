@@ -88,6 +88,8 @@ class MemoryBar(QWidget):
                 return colors.accent
             case "context":
                 return mix(colors.accent, colors.base, 0.45)
+            case "work":
+                return mix(colors.accent, colors.base, 0.68)
             case "other":
                 return mix(colors.base, colors.text, 0.42)
             case "reserve":

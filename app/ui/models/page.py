@@ -19,71 +19,18 @@ from PySide6.QtWidgets import (
 from app.ui.buttons import FlatButton
 from app.ui.icons import Icons
 from app.ui.models.memory_bar import MemoryBar
-from app.ui.models.row_view import ModelRowView
+from app.ui.models.section_view import SectionView
 from app.ui.models.values import MemoryPicture, ModelRow, Section
 from app.ui.theme import Theme, tint
 
 _SEARCH_DELAY_MS = 450
 
 
-class SectionView(QWidget):
-    """A heading, a note, and rows that are kept while their keys stay."""
-
-    verb_chosen = Signal(str, str)
-
-    def __init__(self, theme: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._heading = QLabel(self)
-        self._note = QLabel(self)
-        for label in (self._heading, self._note):
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setWordWrap(True)
-        self.rows: dict[str, ModelRowView] = {}
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 20)
-        self._column.setSpacing(8)
-        self._column.addWidget(self._heading)
-        self._column.addWidget(self._note)
-        theme.changed.connect(self._restyle)
-        self._restyle()
-
-    def show_section(self, section: Section) -> None:
-        """Other contents."""
-        self._heading.setText(section.title)
-        note = section.note or (section.empty if not section.rows else "")
-        self._note.setText(note)
-        self._note.setVisible(bool(note))
-        keys = [row.key for row in section.rows]
-        for key in [key for key in self.rows if key not in keys]:
-            view = self.rows.pop(key)
-            self._column.removeWidget(view)
-            view.hide()
-            view.deleteLater()
-        for place, row in enumerate(section.rows):
-            self._place(place, row)
-
-    def _place(self, place: int, row: ModelRow) -> None:
-        view = self.rows.get(row.key)
-        if view is None:
-            view = ModelRowView(self._theme, self)
-            view.verb_chosen.connect(self.verb_chosen)
-            self.rows[row.key] = view
-        if self._column.indexOf(view) != place + 2:
-            self._column.insertWidget(place + 2, view)
-        view.show_row(row)
-
-    def _restyle(self) -> None:
-        font = self._theme.text_font(1.15)
-        font.setBold(True)
-        self._heading.setFont(font)
-        tint(self._note, self._theme.colors.muted)
-
-
 class ModelsPage(QWidget):
     """Everything about models."""
 
-    verb_chosen = Signal(str, str)  # verb, row key
+    verb_chosen = Signal(str, str)  # verb, row key; a section's own verbs come with ""
+    choice_made = Signal(str, str)  # section key, value
     search_changed = Signal(str)
     import_wanted = Signal()
     files_dropped = Signal(list)  # paths
@@ -91,6 +38,7 @@ class ModelsPage(QWidget):
     def __init__(self, theme: Theme, icons: Icons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._icons = icons
         self.setBackgroundRole(QPalette.ColorRole.Base)
         self.setAutoFillBackground(True)
         self.setAcceptDrops(True)
@@ -143,8 +91,9 @@ class ModelsPage(QWidget):
             view.show_section(section)
 
     def _new_section(self, key: str) -> SectionView:
-        view = SectionView(self._theme, self._body)
+        view = SectionView(self._theme, self._icons, self._body)
         view.verb_chosen.connect(self.verb_chosen)
+        view.choice_made.connect(lambda value: self.choice_made.emit(key, value))
         self.sections[key] = view
         return view
 

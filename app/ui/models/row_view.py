@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
-from app.ui.buttons import FlatButton
+from app.ui.buttons import FlatButton, icon_button
+from app.ui.icons import Icons
+from app.ui.models.memory_bar import MemoryBar
 from app.ui.models.values import VERDICT_HELP, VERDICT_WORDS, ModelRow
 from app.ui.theme import Theme, mix, tint
 
@@ -79,15 +81,19 @@ class ModelRowView(QWidget):
 
     verb_chosen = Signal(str, str)
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, theme: Theme, parent: QWidget | None = None, icons: Icons | None = None
+    ) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._icons = icons
         self._row = ModelRow("", "")
         self._title = _plain(self)
         self._label = Pill(theme, self)
         self._verdict = Pill(theme, self)
         self._summary = _plain(self)
         self._facts = _plain(self)
+        self._picture: MemoryBar | None = None
         self._bar = ThinBar(theme, self)
         self._progress = _plain(self)
         self._error = _plain(self)
@@ -97,7 +103,7 @@ class ModelRowView(QWidget):
         head.addWidget(self._label)
         head.addWidget(self._verdict)
         head.addStretch(1)
-        column = QVBoxLayout()
+        column = self._column = QVBoxLayout()
         column.setSpacing(3)
         column.addLayout(head)
         for widget in (self._summary, self._facts, self._bar, self._progress, self._error):
@@ -119,7 +125,7 @@ class ModelRowView(QWidget):
 
     def show_row(self, row: ModelRow) -> None:
         """Other values; the buttons are made anew only when they differ."""
-        if row.verbs != self._row.verbs:
+        if (row.verbs, row.more) != (self._row.verbs, self._row.more):
             self._make_buttons(row)
         self._row = row
         self.setAccessibleName(row.title)
@@ -130,6 +136,7 @@ class ModelRowView(QWidget):
         self._verdict.setToolTip(VERDICT_HELP[row.verdict])
         self._set(self._summary, row.summary)
         self._set(self._facts, "  ·  ".join(row.facts))
+        self._show_picture(row)
         self._bar.setVisible(row.fraction is not None)
         self._bar.set_fraction(row.fraction or 0.0)
         self._set(self._progress, row.progress)
@@ -152,10 +159,41 @@ class ModelRowView(QWidget):
         for verb in row.verbs:
             button = FlatButton(verb.title, self, "filled" if verb.is_main else "outlined")
             button.setAccessibleName(f"{verb.title}: {row.title}")
+            button.setToolTip(verb.tip)
             button.clicked.connect(
                 lambda _on=False, name=verb.name: self.verb_chosen.emit(name, self._row.key)
             )
             self._buttons.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        if row.more:
+            more = icon_button(self._icons, "more", self.tr("More"), self)
+            more.setAccessibleName(self.tr("More for {}").format(row.title))
+            more.clicked.connect(lambda: self._open_menu(more))
+            self._buttons.addWidget(more, 0, Qt.AlignmentFlag.AlignTop)
+
+    def _open_menu(self, button: FlatButton) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        for verb in self._row.more:
+            action = menu.addAction(verb.title)
+            action.setToolTip(verb.tip)
+            action.triggered.connect(
+                lambda _on=False, name=verb.name: self.verb_chosen.emit(name, self._row.key)
+            )
+        place = button.mapToGlobal(QPoint(button.width() - menu.sizeHint().width(), 0))
+        menu.popup(QPoint(place.x(), place.y() + button.height() + 2))
+
+    def _show_picture(self, row: ModelRow) -> None:
+        if row.picture is None:
+            if self._picture is not None:
+                self._picture.hide()
+            return
+        if self._picture is None:
+            self._picture = MemoryBar(self._theme, self)
+            self._column.insertSpacing(3, 6)
+            self._column.insertWidget(4, self._picture)
+        self._picture.show()
+        self._picture.show_picture(row.picture)
 
     def _set(self, label: QLabel, text: str) -> None:
         label.setText(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Verdict = Literal["fits", "tight", "too big", ""]
@@ -22,30 +22,12 @@ VERDICT_HELP: dict[Verdict, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A button of a row. `name` goes into the page's signal."""
+    """A button of a row or a section. `name` goes into the page's signal."""
 
     name: str
     title: str
     is_main: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """One line of the page.
-
-    `fraction` None: no bar. `facts` are short pieces (size, speed, context) set side by side.
-    """
-
-    key: str
-    title: str
-    summary: str = ""
-    facts: tuple[str, ...] = ()
-    verdict: Verdict = ""
-    label: str = ""  # "Recommended", "In use", "Faster", "Better"
-    verbs: tuple[Verb, ...] = ()
-    fraction: float | None = None
-    progress: str = ""
-    error: str = ""
+    tip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +36,7 @@ class PoolPart:
 
     title: str
     size_bytes: int
-    role: Literal["weights", "context", "other", "free", "reserve"]
+    role: Literal["weights", "context", "work", "other", "free", "reserve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +52,50 @@ class MemoryPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One line of the page.
+
+    `fraction` None: no bar. `facts` are short pieces (size, speed, context) set side by side.
+    `more` are the verbs behind the row's menu button; `picture` is drawn under the facts.
+    """
+
+    key: str
+    title: str
+    summary: str = ""
+    facts: tuple[str, ...] = ()
+    verdict: Verdict = ""
+    label: str = ""  # "Recommended", "In use", "Faster", "Better"
+    verbs: tuple[Verb, ...] = ()
+    more: tuple[Verb, ...] = ()
+    fraction: float | None = None
+    progress: str = ""
+    error: str = ""
+    picture: MemoryPicture | None = None
+
+    def with_more(self, more: tuple[Verb, ...]) -> ModelRow:
+        """The same with other verbs behind its menu button."""
+        return replace(self, more=more)
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with rows; `note` stands under the heading, `empty` where there are no rows."""
+    """A heading with rows; `note` stands under the heading, `empty` where there are no rows.
+
+    `choices` are (value, title) of a menu beside the heading, `choice_name` says what it chooses;
+    `verbs` are buttons there, `footer` and its verbs stand below the rows.
+    """
 
     key: str
     title: str
     rows: tuple[ModelRow, ...] = ()
     note: str = ""
     empty: str = ""
+    choice_name: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    chosen: str = ""
+    verbs: tuple[Verb, ...] = ()
+    footer: str = ""
+    footer_verbs: tuple[Verb, ...] = ()
 
 
 def size_text(size_bytes: int) -> str:
