@@ -81,9 +81,7 @@ class ModelRowView(QWidget):
 
     verb_chosen = Signal(str, str)
 
-    def __init__(
-        self, theme: Theme, parent: QWidget | None = None, icons: Icons | None = None
-    ) -> None:
+    def __init__(self, theme: Theme, icons: Icons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._icons = icons

@@ -88,7 +88,7 @@ class SectionView(QWidget):
     def _place(self, place: int, row: ModelRow) -> None:
         view = self.rows.get(row.key)
         if view is None:
-            view = ModelRowView(self._theme, self, self._icons)
+            view = ModelRowView(self._theme, self._icons, self)
             view.verb_chosen.connect(self.verb_chosen)
             self.rows[row.key] = view
         if self._column.indexOf(view) != place + _BEFORE_ROWS:
