@@ -20,6 +20,7 @@ from app.core.errors import GarretError
 from app.core.logs import log_to_file
 from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
+from app.library.model_settings import ModelSettingsFile
 from app.session.engine_seat import EngineSeat
 from app.storage.storage import Storage, open_storage
 from app.ui.application import create_application, icons_folder, install_translation, run
@@ -83,7 +84,10 @@ async def _run_window(
     tasks = TaskOwner(on_error=lambda name, error: window.report(name, error))
     state = WindowState(paths.config / "window.ini")
     chat = marks.engine if marks is not None else seat
-    services = ChatServices(storage, chat, seat, lambda: settings.text("chat.system_prompt"))
+    models = ModelSettingsFile(paths.model_settings_file)
+    services = ChatServices(
+        storage, chat, seat, lambda: instructions_for(settings, models, seat.view.model)
+    )
     window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)
     late = _Late()
