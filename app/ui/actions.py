@@ -93,12 +93,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("search_help", "Help", "Search the Guide…", ("Ctrl+Shift+H",), "search"),
     Command("log", "Help", "Log for a Bug Report…", ("Ctrl+Alt+L",), separator=True),
     Command("doctor", "Help", "Check This Computer…", ("Ctrl+Alt+D",)),
-    Command("guide", "Help", "Guide", ("F1",), "info"),
-    Command("search_help", "Help", "Search the Guide…", ("Ctrl+Shift+H",), "search"),
-    Command("log", "Help", "Log for a Bug Report…", ("Ctrl+Alt+L",), separator=True),
-    Command("doctor", "Help", "Check This Computer…", ("Ctrl+Alt+D",)),
     Command("keys", "Help", "Keyboard Map", ("Ctrl+/",)),
-    Command("licences", "Help", "Licences…"),
     Command("licences", "Help", "Licences…"),
     Command("about", "Help", "About Garret", (), "info", role=QAction.MenuRole.AboutRole),
 )

@@ -15,6 +15,7 @@ from app.session.engines import load_knowledge
 from app.session.model_library import build_library
 from app.ui.agent.controller import AgentController
 from app.ui.agent.page import AgentPage
+from app.ui.agent.verbs import AgentVerbs
 from app.ui.help.area import Doctor
 from app.ui.icons import Icons
 from app.ui.main_window import MainWindow
@@ -66,8 +67,10 @@ def add_late_pages(
     """Adds the pages to the window."""
     agent = AgentSession(seat, paths, settings, lambda: seat.view)
     agent_page = AgentPage(theme, icons)
-    AgentController(agent_page, agent, tasks)
+    controller = AgentController(agent_page, agent, tasks, theme)
     window.add_page("agent", window.tr("Agent"), "agent", agent_page, "Ctrl+2")
+    actions = window.actions_by_name
+    AgentVerbs(agent_page, controller, actions, lambda: window.show_page("agent"))
     log = NetworkLog(paths.network_log if settings.flag("privacy.keep_list") else None)
     library = build_library(paths, settings, log)
     models_page = ModelsPage(theme, icons)

@@ -282,11 +282,6 @@ class MainWindow(QMainWindow):
         about.licences_wanted.connect(self.actions_by_name["licences"].trigger)
         about.open()
 
-    def _on_about(self) -> None:
-        about = About(__version__, self._theme, self._icons, self)
-        about.licences_wanted.connect(self.actions_by_name["licences"].trigger)
-        about.open()
-
     def _show_place(self, place: ChatPlace) -> None:
         """The archive or the trash in the sidebar; once more, the chats again."""
         self.sidebar_control.set_place(place if self.sidebar.place != place else "active")
