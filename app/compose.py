@@ -20,7 +20,6 @@ from app.core.errors import GarretError
 from app.core.logs import log_to_file
 from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
-from app.library.model_settings import ModelSettingsFile
 from app.session.engine_seat import EngineSeat
 from app.storage.storage import Storage, open_storage
 from app.ui.application import create_application, icons_folder, install_translation, run
@@ -84,9 +83,8 @@ async def _run_window(
     tasks = TaskOwner(on_error=lambda name, error: window.report(name, error))
     state = WindowState(paths.config / "window.ini")
     chat = marks.engine if marks is not None else seat
-    models = ModelSettingsFile(paths.model_settings_file)
     services = ChatServices(
-        storage, chat, seat, lambda: instructions_for(settings, models, seat.view.model)
+        storage, chat, seat, lambda: late.instructions() or settings.text("chat.system_prompt")
     )
     window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)
@@ -169,6 +167,10 @@ class _Late:
             self._settings.refresh_endpoint()
         if self.pages is not None:
             self.pages.set_engine_view(view)
+
+    def instructions(self) -> str:
+        """What new chats with the model in use begin with; '' for nothing of its own."""
+        return self.pages.instructions() if self.pages is not None else ""
 
     def refresh_settings(self) -> None:
         """After one of them has changed."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from app.core.control import KvType, ModelInfo
+from app.core.control import KvType
 from app.core.settings import Settings
 from app.library.fit.plan import Wish
-from app.library.model_settings import ModelSettingsFile
 
 
 def wish_of(settings: Settings) -> Wish:
@@ -19,9 +18,3 @@ def wish_of(settings: Settings) -> Wish:
         # the default leaves it to the plan, which takes a smaller one only where memory is short
         kv_type=None if chosen == "f16" else chosen,
     )
-
-
-def instructions_for(settings: Settings, models: ModelSettingsFile, model: ModelInfo | None) -> str:
-    """What a new chat begins with: the words for the model in use, else those for all chats."""
-    own = models.get(model.model_id).system_prompt if model is not None else ""
-    return own or settings.text("chat.system_prompt")

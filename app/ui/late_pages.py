@@ -46,6 +46,9 @@ class LatePages:
         self._models.set_engine_view(view)
         self._more.set_engine_view(view)
 
+    def instructions(self) -> str:
+        return self._models.instructions()
+
     async def close(self) -> None:
         """Ends the agent's run; downloads pause and go on at the next start."""
         await self._agent.close()

@@ -98,6 +98,13 @@ class ModelsController(QObject):
             self._in_use = state
             self._tasks.start("models-refresh", self._refresh())
 
+    def instructions(self) -> str:
+        """What new chats with the model in use begin with; '' for nothing of its own."""
+        model = self._seat.view.model
+        if model is None:
+            return ""
+        return self._desk.known.settings.get(model.model_id).system_prompt
+
     # -- slots ------------------------------------------------------------------------------
 
     def _on_verb(self, verb: str, key: str) -> None:
