@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "acp": ("app.cli.acp", "the agent for editors, over stdio (Agent Client Protocol)"),
     "models": ("app.cli.models", "list, recommend, search, pull, verify, import, rm"),
     "doctor": ("app.cli.doctor", "what this machine has, what is wrong, what to do"),
+    "updates": ("app.cli.updates", "asks once whether a newer version is out"),
     "bench": ("app.cli.bench", "this engine against a bare llama.cpp loop"),
 }
 # Other programs of the same installation; a frozen app has no interpreter to start them with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ EXCLUDED_MODULES = (
     "PySide6.QtXml",
     "PIL",
     "IPython",
+    "httpx._main",  # httpx's command line; it brings rich along at every start
     "hf_xet",  # downloads are our own; metadata needs none of it
     "pytest",
     "_pytest",
@@ -85,6 +87,28 @@ _PRUNED = re.compile(
 # The build must stop when any other library is missing: the bundle would open no window elsewhere.
 MISSING_ALLOWED = re.compile(r"libgtk-3|libgdk-3|libpango|libcairo|libatk|libgdk_pixbuf")
 _LIBRARY_NOT_FOUND = re.compile(r"Library not found|could not resolve '([^']+)'")
+
+
+def shiboken_support(folder: Path) -> list[tuple[str, str]]:
+    """PyInstaller's (source, folder) pairs for the Python part of PySide as compiled files.
+
+    Without them PySide unpacks and compiles it from a text inside its library at every start.
+    `folder` is the files.dir that PySide has made with SBK_EMBED=0.
+
+    Raises:
+        FileNotFoundError: PySide made none.
+    """
+    sources = sorted(folder.rglob("*.py"))
+    if not sources:
+        raise FileNotFoundError(f"PySide's Python files are not in {folder}")
+    pairs = []
+    for source in sources:
+        place = Path("shiboken6", "files.dir", source.parent.relative_to(folder))
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # a package changes files' times
+        compiled = py_compile.compile(str(source), doraise=True, invalidation_mode=mode)
+        assert compiled is not None
+        pairs += [(str(source), str(place)), (compiled, str(place / "__pycache__"))]
+    return pairs
 
 
 def is_pruned(name: str) -> bool:

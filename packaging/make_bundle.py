@@ -122,16 +122,31 @@ def make_resources(environment: Environment, packages: list[str]) -> None:
             code, tail = commands.run(command, environment.log, env=env)
         if code != 0:
             raise commands.explain(tail, title, environment.log)
+    unpack_shiboken_support(environment)
     commit = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip
     identity = {"version": version(), "commit": commit or "unknown"}
+    for name in ("GARRET_UPDATE_URL", "GARRET_UPDATE_KEY"):  # a release's; others ask nobody
+        if os.environ.get(name):
+            identity[name.removeprefix("GARRET_").lower()] = os.environ[name]
     (MADE / "resources" / "build.json").write_text(json.dumps(identity), encoding="utf-8")
     numbers = ", ".join((version().split(".") + ["0"] * 4)[:4])
     template = (ROOT / "packaging/windows/version-info.txt").read_text(encoding="utf-8")
     filled = template.replace("@NUMBERS@", numbers).replace("@VERSION@", version())
     (MADE / "version-info.txt").write_text(filled, encoding="utf-8")
+
+
+def unpack_shiboken_support(environment: Environment) -> None:
+    """PySide's own Python files, which it otherwise compiles at each start, as files."""
+    places = environment.packages() / "shiboken6" / "files.dir"
+    shutil.rmtree(places, ignore_errors=True)
+    subprocess.run(
+        [str(environment.python), "-I", "-c", "import shiboken6"],
+        stdin=subprocess.DEVNULL, env={**os.environ, "SBK_EMBED": "0"}, check=True, timeout=60,
+    )  # fmt: skip
+    shutil.move(places, MADE / "files.dir")
 
 
 def get_starter(environment: Environment) -> Path:

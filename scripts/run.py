@@ -16,7 +16,7 @@ if not __package__:
 
 from scripts.bootstrap import interpreter
 
-HEADLESS = ("serve", "chat", "agent", "models", "doctor", "bench", "acp")
+HEADLESS = ("serve", "chat", "agent", "models", "doctor", "updates", "bench", "acp")
 
 
 def main() -> int:

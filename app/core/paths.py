@@ -55,6 +55,10 @@ class Paths:
         return self.data / "network.jsonl"
 
     @property
+    def updates_file(self) -> Path:
+        return self.data / "updates.json"
+
+    @property
     def prefix_cache(self) -> Path:
         return self.cache / "prefixes"
 
