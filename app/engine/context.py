@@ -13,7 +13,10 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.staging import Staging
+
 PARTIAL_ONLY = 1  # LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY: the recurrent part alone
+_STATE_SLACK_BYTES = 64 << 10  # headers and cell lists beside the tensors
 NO_SLOT = 1  # llama_decode: no room in the KV cache, nothing changed
 
 
@@ -79,9 +82,26 @@ class Context:
         self.memory = lib.llama_get_memory(handle)
         self.n_ctx = int(lib.llama_n_ctx(handle))
         self.n_seq_max = int(lib.llama_n_seq_max(handle))
+        self.n_ubatch = int(lib.llama_n_ubatch(handle))
         self.batch = Batch(n_batch)
+        self._staging: Staging | None = None
+
+    def stage_states(self, state_bytes: int) -> None:
+        """Reads recurrent states through page-locked memory, where a device offers that."""
+        staging = Staging(state_bytes + _STATE_SLACK_BYTES)
+        if staging.works:
+            self._staging = staging
+        else:
+            staging.close()
+
+    def settle(self) -> None:
+        """Completes the blobs that `read_state` gave out; call before looking into one."""
+        if self._staging is not None:
+            self._staging.settle()
 
     def close(self) -> None:
+        if self._staging is not None:
+            self._staging.close()
         self.batch.close()
         lib.llama_free(self.handle)
 
@@ -125,10 +145,15 @@ class Context:
         return int(lib.llama_state_seq_get_size_ext(self.handle, seq, flags))
 
     def read_state(self, seq: int, flags: int = 0) -> NDArray[np.uint8] | None:
-        """A state blob, None when llama.cpp cannot give one."""
+        """A state blob, None when llama.cpp cannot give one; look into it after `settle` only."""
         size = self.state_size(seq, flags)
         if size <= 0:
             return None
+        staging = self._staging if flags & PARTIAL_ONLY else None
+        if staging is not None and (borrowed := staging.borrow(size)) is not None:
+            target = ctypes.cast(borrowed, ctypes.POINTER(ctypes.c_uint8))
+            written = int(lib.llama_state_seq_get_data_ext(self.handle, target, size, seq, flags))
+            return staging.keep(size) if written == size else None
         blob: NDArray[np.uint8] = np.empty(size, np.uint8)
         pointer = blob.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         written = int(lib.llama_state_seq_get_data_ext(self.handle, pointer, size, seq, flags))
@@ -136,6 +161,7 @@ class Context:
 
     def write_state(self, blob: NDArray[np.uint8], seq: int, flags: int = 0) -> bool:
         """Loads a blob; after False the sequence must be cleared."""
+        self.settle()
         pointer = blob.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         size = len(blob)
         return int(lib.llama_state_seq_set_data_ext(self.handle, pointer, size, seq, flags)) == size

@@ -28,6 +28,7 @@ from app.engine.loading import (
     make_context,
     plan_context,
     report_memory,
+    state_bytes,
 )
 from app.engine.native import build_name
 from app.engine.saved_states import SavedStates
@@ -75,6 +76,8 @@ class EngineModel:
             weights.handle
         )
         can_forget = not remembers
+        if remembers:
+            self.context.stage_states(state_bytes(weights.header))
         # Recurrent models share the budget between checkpoints and swapped-out conversations.
         self.checkpoints = CheckpointStore(0 if can_forget else budget * 3 // 4)
         self.saved = SavedStates(budget - self.checkpoints.budget_bytes)

@@ -6,9 +6,10 @@ import ctypes
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,14 @@ class NativeLog:
                 self._captures = [other for other in self._captures if other is not lines]
 
 
+@dataclass(frozen=True, slots=True)
+class HostBuffer:
+    """Page-locked host memory an accelerator copies to at full speed; `free` it once."""
+
+    address: int
+    free: Callable[[], None]
+
+
 class _Library:
     def __init__(self) -> None:
         self.log = NativeLog()
@@ -77,7 +86,7 @@ class _Library:
         lib.llama_backend_init()
 
     def _open_base(self) -> ctypes.CDLL | None:
-        for name in ("libggml-base.so", "libggml-base.dylib", "ggml-base.dll"):
+        for name in ("libggml-base.so", "libggml-base.so.0", "libggml-base.dylib", "ggml-base.dll"):
             if (self.folder / name).exists():
                 return ctypes.CDLL(str(self.folder / name))
         return None
@@ -160,6 +169,33 @@ class _Library:
                 )
             )
         return tuple(found)
+
+    def host_buffer(self, size_bytes: int) -> HostBuffer | None:
+        """Page-locked memory of the first accelerator that offers some; None without one."""
+        ggml, base = _ggml.libggml, self._base
+        if base is None or size_bytes <= 0:
+            return None
+        pointer = ctypes.c_void_p
+        base.ggml_backend_dev_type.restype = ctypes.c_int
+        base.ggml_backend_dev_type.argtypes = [pointer]
+        base.ggml_backend_dev_host_buffer_type.restype = pointer
+        base.ggml_backend_dev_host_buffer_type.argtypes = [pointer]
+        base.ggml_backend_buft_alloc_buffer.restype = pointer
+        base.ggml_backend_buft_alloc_buffer.argtypes = [pointer, ctypes.c_size_t]
+        base.ggml_backend_buffer_get_base.restype = pointer
+        base.ggml_backend_buffer_get_base.argtypes = [pointer]
+        base.ggml_backend_buffer_free.restype = None
+        base.ggml_backend_buffer_free.argtypes = [pointer]
+        for i in range(len(self.devices())):
+            device = ggml.ggml_backend_dev_get(i)
+            if _DEVICE_KINDS[base.ggml_backend_dev_type(device)] != "gpu":
+                continue
+            kind = base.ggml_backend_dev_host_buffer_type(device)
+            buffer = base.ggml_backend_buft_alloc_buffer(kind, size_bytes) if kind else None
+            if buffer:
+                address = int(base.ggml_backend_buffer_get_base(buffer))
+                return HostBuffer(address, partial(base.ggml_backend_buffer_free, buffer))
+        return None
 
     def cpu_buffer_type(self) -> int:
         """ggml's CPU buffer type, for tensors that must stay in host memory."""

@@ -51,6 +51,7 @@ class Run:
         self.read = 0
         self.max_new = max_new
         self.pending: int | None = None
+        self._untold: int | None = None
         self.generated: list[int] = []
         self.marks: dict[int, CheckpointKind] = {}
         self.started = time.perf_counter()
@@ -117,28 +118,41 @@ class Run:
         done = min(self.position, self.n_prompt)
         self.handle.post([Progress(self.n_prompt, self.cached, done, elapsed_ms)])
 
-    def sample(self, context: Any, index: int, candidates: Candidates) -> StopReason | None:
-        """Samples from the logits at `index`; the reason when that ends the answer."""
+    def sample(
+        self, context: Any, index: int, candidates: Candidates, *, later: bool = False
+    ) -> StopReason | None:
+        """Samples from the logits at `index`; the reason when that ends the answer.
+
+        With `later` the token's text is left to `tell`, which the caller runs while the
+        accelerator already computes the next token.
+        """
+        self.tell()
         token = self.sampler.sample(context, index, candidates)
-        now = time.perf_counter()
         if not self._first_at:
-            self._first_at = now
+            self._first_at = time.perf_counter()
         self.generated.append(token)
         if token in self._vocabulary.eog_ids and not self.request.ignore_eos:
             return "eos"
         if self.sampler.wants_logprobs:
             self._packet_logprobs.append(self.sampler.logprob(context, index, token))
+        self.pending = self._untold = token
+        if self.request.stop or not later:
+            self.tell()
+            if self._text.stop_text is not None:
+                return "stop"
+        return "length" if len(self.generated) >= self.max_new else None
+
+    def tell(self) -> None:
+        """Turns the last sampled token into text, and sends the packet when it is due."""
+        token, self._untold = self._untold, None
+        if token is None:
+            return
         piece = self._vocabulary.piece(token, special=self.request.report_special)
         self._packet_text.append(self._text.feed(piece))
         self._packet_ids.append(token)
-        self.pending = token
-        if self._text.stop_text is not None:
-            return "stop"
-        if len(self.generated) >= self.max_new:
-            return "length"
+        now = time.perf_counter()
         if now - self._flushed_at >= PACKET_S:
             self._flush(now)
-        return None
 
     def _take_packet(self) -> list[GenerationEvent | GarretError]:
         text = "".join(self._packet_text)
@@ -168,6 +182,7 @@ class Run:
 
     def finish(self, reason: StopReason) -> None:
         """Posts the rest of the text and the last event, and frees the sampler."""
+        self.tell()
         self._packet_text.append(self._text.finish())
         now = time.perf_counter()
         events = self._take_packet()

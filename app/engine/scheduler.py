@@ -21,7 +21,7 @@ from app.engine.checkpoints import Tokens
 from app.engine.context import Context, DecodeFailed
 from app.engine.generation import GenerationHandle
 from app.engine.request_queue import RequestQueue
-from app.engine.run import Run
+from app.engine.run import PACKET_S, Run
 from app.engine.sampler import Candidates, Sampler
 from app.engine.sequences import Sequences, common_prefix
 from app.engine.threads import ThreadGovernor
@@ -69,6 +69,7 @@ class Scheduler:
         self._condition = threading.Condition()
         self._closing = False
         self._read_per_s = 0.0
+        self._step_s = 1.0
         self._rounds = 0
         self._unsaved = False
         self._governor = ThreadGovernor(n_threads)
@@ -289,7 +290,10 @@ class Scheduler:
             limit = min(limit, int(self._read_per_s * seconds))
         elif self._cautious:
             limit = min(limit, 2 * _GRID)
-        return max(_GRID, limit // _GRID * _GRID)
+        # Whole micro-batches: the last one of a chunk costs nearly the same with a few tokens.
+        n_ubatch = self._context.n_ubatch
+        grid = n_ubatch if limit >= n_ubatch else _GRID
+        return max(_GRID, limit // grid * grid)
 
     def _decode(self, writers: list[Run], reader: Run | None) -> None:
         batch = self._context.batch
@@ -318,12 +322,14 @@ class Scheduler:
             assert run.sequence is not None
             assert run.pending is not None
             run.sequence.tokens.append(run.pending)
+            run.tell()
         if reader is not None and chunk is not None:
             self._note_read(reader, chunk, started, alone=not writers)
         self._sample(outputs)
         if writers:
             seconds = time.perf_counter() - started
             self.totals["generate_seconds_total"] += seconds
+            self._step_s = seconds
             if reader is None and len(writers) == 1:
                 self._govern(seconds)
 
@@ -392,8 +398,10 @@ class Scheduler:
 
     def _sample(self, outputs: list[tuple[Run, int]]) -> None:
         handle = self._context.handle
+        # A step shorter than a packet hides the text's work; a longer one would show it late.
+        later = self._step_s < PACKET_S
         for run, index in outputs:
-            reason = run.sample(handle, index, self._candidates)
+            reason = run.sample(handle, index, self._candidates, later=later)
             if reason is not None:
                 self.totals["generated_tokens_total"] += len(run.generated)
                 self.totals["prompt_tokens_cached_total"] += run.cached

@@ -340,6 +340,7 @@ class Sequences:
                 continue
             marks = self.checkpoints.matching(tokens, len(tokens))
             chosen = [m for m in marks if m.kind == "prefix"][:1] + marks[:_DISK_CHECKPOINTS]
+            self._context.settle()
             kept = {m.n_tokens: SavedCheckpoint(m.n_tokens, m.kind, m.blob) for m in chosen}
             written += self.disk.save(tokens, blob, list(kept.values()))
         return written

@@ -37,10 +37,12 @@ class Fixture:
         seen: list[NDArray[np.float32]] = []
         plain = Run.sample
 
-        def spy(run: Run, context: Any, index: int, scratch: Candidates) -> StopReason | None:
+        def spy(
+            run: Run, context: Any, index: int, scratch: Candidates, *, later: bool
+        ) -> StopReason | None:
             if not run.generated:
                 seen.append(logits_at(context, index, self.warm.vocabulary.n_tokens).copy())
-            return plain(run, context, index, scratch)
+            return plain(run, context, index, scratch, later=later)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Run, "sample", spy)
