@@ -145,20 +145,21 @@ def record(options: argparse.Namespace, home: Path) -> int:
     paths = find_paths()
     Settings.load(paths.settings_file).set("look.theme", options.scheme)
     recorder = Recorder(Path(options.out))
-    real_run = compose.run
+    program: Any = compose
+    real_run = program.run
     failed: list[BaseException] = []
 
     async def with_recorder(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-        program = asyncio.ensure_future(main())
+        window_task = asyncio.ensure_future(main())
         try:
             await story(recorder, network=not options.no_network)
         except BaseException as error:  # noqa: BLE001  reported below, after the window is closed
             failed.append(error)
         for window in _top_level():
             window.close()
-        return await program
+        return await window_task
 
-    compose.run = lambda app, main: real_run(app, lambda: with_recorder(main))
+    program.run = lambda app, main: real_run(app, lambda: with_recorder(main))
     code = compose.main([])
     print(f"{recorder.clicks} clicks, {recorder.pictures} pictures in {options.out}")
     if failed:

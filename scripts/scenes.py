@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -28,16 +28,35 @@ from app.core.events import (
 from app.core.messages import AttachmentPart
 from app.core.paths import find_paths
 from app.core.settings import Settings
+from app.session.demos import load_demos
 from app.session.engine_seat import EngineSeat
+from app.session.first_run import Offer
 from app.storage.storage import Storage
+from app.ui.agent.story import Story
+from app.ui.demo.page import DemoPage
+from app.ui.demo.values import end_line, facts
+from app.ui.first_run.values import coming_notice, panel_view
+from app.ui.help.guide_page import GuideView
 from app.ui.icons import Icons
 from app.ui.late_pages import LatePages, add_late_pages
 from app.ui.main_window import MainWindow
 from app.ui.settings.build import SettingsArea
+from app.ui.settings.page import SettingsPage
+from app.ui.settings.privacy_panel import PrivacyPanel
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
+from scripts.model_scenes import MODEL_SCENES
 from scripts.scene_texts import ANSWER, LONG_CODE, MATH, QUESTION, SCRIPTS, pseudo
-from tests.fakes import FakeEngine, FakeEngineControl
+from scripts.scene_values import (
+    COMING,
+    CONNECTIONS,
+    FOUND,
+    GOOD_OFFER,
+    LOG,
+    REPORT,
+    findings,
+)
+from tests.fakes import FakeEngine, FakeEngineControl, FakeSeat
 
 MODEL = ModelInfo("smollm2-135m-instruct", n_ctx=8192)
 
@@ -63,9 +82,9 @@ class Stage:
         settings = Settings.load(paths.settings_file)
         area = SettingsArea(settings, self.theme, self.tasks, lambda: self.control.view)
         self.window.add_page("settings", "Settings", "settings", area.page, "Ctrl+,")
-        seat = EngineSeat()
+        seat = cast("EngineSeat", FakeSeat("smollm2-135m-instruct", self.control.choices()))
         parts = (self.window, paths, settings, seat, self.theme, self.icons, self.tasks)
-        self.pages = add_late_pages(*parts)
+        self.pages = add_late_pages(*parts, settings_area=area, doctor=findings)
 
     def script(self, *steps: object) -> None:
         """What the engine says next."""
@@ -322,12 +341,149 @@ async def models_page(stage: Stage) -> None:
     await pause(4.0)
 
 
+async def first_run(stage: Stage) -> None:
+    """The first start: the tiny model answers, a good one is offered."""
+    stage.window.chat_page.welcome.panel.show_view(panel_view(GOOD_OFFER, None))
+    await pause(0.3)
+
+
+async def first_run_coming(stage: Stage) -> None:
+    """The good model is on its way."""
+    stage.window.chat_page.welcome.panel.show_view(panel_view(GOOD_OFFER, COMING))
+    await pause(0.3)
+
+
+async def first_run_offline(stage: Stage) -> None:
+    """No network; models of other programs were found."""
+    problem = "huggingface.co cannot be reached. Check the network and try again. Everything else "
+    view = panel_view(replace(GOOD_OFFER, found=FOUND), None, f"{problem}works without it.")
+    stage.window.chat_page.welcome.panel.show_view(view)
+    await pause(0.3)
+
+
+async def first_run_small(stage: Stage) -> None:
+    """A computer too small for a good model."""
+    words = (
+        "This computer has 2 GB of memory. The smallest model that helps with code, "
+        "Qwen3.5 2B, needs about 3 GB for itself."
+    )
+    stage.window.chat_page.welcome.panel.show_view(panel_view(Offer(too_small=words), None))
+    await pause(0.3)
+
+
+async def coming_strip(stage: Stage) -> None:
+    """A conversation goes on while the good model is on its way."""
+    await stage.ask(QUESTION, *told(ANSWER))
+    stage.window.chat_page.coming.set_notice(coming_notice(COMING))
+    await pause(0.3)
+
+
+async def demo_cards(stage: Stage) -> None:
+    """The demo cards."""
+    stage.add_pages()
+    stage.window.show_page("demo")
+    await pause(0.8)
+
+
+async def demo_run(stage: Stage) -> None:
+    """A card has run; what just happened."""
+    stage.add_pages()
+    stage.window.show_page("demo")
+    page = cast("DemoPage", stage.window.page_widget("demo"))
+    card = load_demos()[0]
+    page.open_stage(card.card_id, card.title, card.say, "")
+    page.set_running(False)
+    story = Story(page.transcript)
+    story.say(card.prompt)
+    story.begin_step()
+    story.text(ANSWER[:700])
+    story.end_step()
+    page.show_status(end_line(REPORT))
+    page.show_facts(facts(card, REPORT))
+    await pause(0.8)
+
+
+async def demo_stage(stage: Stage) -> None:
+    """The same in presentation mode."""
+    await demo_run(stage)
+    stage.window.actions_by_name["present"].trigger()
+    await pause(0.6)
+
+
+async def guide(stage: Stage) -> None:
+    """The built-in guide."""
+    stage.add_pages()
+    stage.window.show_page("help")
+    await pause(0.5)
+
+
+async def guide_search(stage: Stage) -> None:
+    """Searching the guide."""
+    stage.add_pages()
+    stage.window.show_page("help")
+    view = cast("GuideView", stage.window.page_widget("help"))
+    view.search.setText("context")
+    view.show_page("models")
+    await pause(0.5)
+
+
+async def privacy(stage: Stage) -> None:
+    """Every connection, listed."""
+    stage.add_pages()
+    page = cast("SettingsPage", stage.window.page_widget("settings"))
+    panel = page.findChild(PrivacyPanel)
+    stage.window.show_page("settings")
+    page.show_section("privacy")
+    await pause(0.5)
+    assert isinstance(panel, PrivacyPanel)
+    panel.show_connections(CONNECTIONS)
+    await pause(0.3)
+
+
+async def endpoint(stage: Stage) -> None:
+    """The endpoint with text for each client."""
+    stage.add_pages()
+    stage.window.show_page("settings")
+    cast("SettingsPage", stage.window.page_widget("settings")).show_section("endpoint")
+    await pause(0.5)
+
+
+async def doctor(stage: Stage) -> QWidget | None:
+    """The check of this computer."""
+    stage.add_pages()
+    shown = await dialog(stage, "doctor")
+    await pause(0.4)
+    return shown
+
+
+async def log(stage: Stage) -> QWidget | None:
+    """The log for a bug report."""
+    stage.add_pages()
+    logs = stage.home / "data" / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    (logs / "garret.log").write_text(LOG, encoding="utf-8")
+    shown = await dialog(stage, "log")
+    await pause(0.6)
+    return shown
+
+
+async def licences(stage: Stage) -> QWidget | None:
+    """The parts and their licences."""
+    stage.add_pages()
+    shown = await dialog(stage, "licences")
+    await pause(1.5)
+    return shown
+
+
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
         empty, chat, streaming, reading, thinking, formulas, scripts, files, error, no_model,
         loading, out_of_memory, bad_file, engine_lost, search, find, edit, presentation, narrow,
         pseudo_locale, settings_page, agent_page, models_page, tune, prompts, keys, about,
-        switcher, context,
+        switcher, context, first_run, first_run_coming, first_run_offline, first_run_small,
+        coming_strip, demo_cards, demo_run, demo_stage, guide, guide_search, privacy, endpoint,
+        doctor, log, licences,
     )
 }  # fmt: skip
+SCENES |= MODEL_SCENES

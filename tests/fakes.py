@@ -117,3 +117,6 @@ class FakeSeat:
 
     async def start_engine(self) -> None:
         self.restarts += 1
+
+    async def status(self) -> None:
+        """Nothing is known of its devices."""

@@ -158,6 +158,10 @@ class MainWindow(QMainWindow):
         action.triggered.connect(lambda: self.show_page(name))
         self.addAction(action)
 
+    def page_widget(self, name: str) -> QWidget:
+        """The page of that name; KeyError where there is none."""
+        return self._pages[name]
+
     def show_page(self, name: str) -> None:
         """Brings a page to the front."""
         self._stack.setCurrentWidget(self._pages[name])

@@ -34,7 +34,7 @@ class Welcome(QWidget):
         self._icon.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._title = QLabel(self.tr("What shall we work on?"), inner)
         self._note = QLabel(inner)
-        self.panel = FirstRunPanel(theme, inner)
+        self.panel = FirstRunPanel(theme, icons, inner)
         for label in (self._title, self._note):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)

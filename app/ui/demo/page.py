@@ -17,7 +17,7 @@ from app.ui.icons import Icons
 from app.ui.theme import Theme, tint
 from app.ui.transcript.transcript import Transcript
 
-_ROOM_FOR_BOTH_EM = 58
+_ROOM_FOR_BOTH_EM = 46
 
 
 class DemoPage(QWidget):
@@ -79,6 +79,7 @@ class DemoPage(QWidget):
         self.show_facts(())
         self.show_status("")
         self._stack.setCurrentWidget(self._stage)
+        self.transcript.setFocus()
 
     def close_stage(self) -> None:
         """Back to the cards, the keyboard on the one that was open."""

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.ui.buttons import FlatButton
+from app.ui.icons import Icons
 from app.ui.models.row_view import ModelRowView
 from app.ui.models.values import ModelRow
 from app.ui.theme import Theme, tint
@@ -30,9 +31,10 @@ class FirstRunPanel(QWidget):
     models_wanted = Signal()
     other_computer_wanted = Signal()
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, icons: Icons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._icons = icons
         self._view = PanelView()
         self.rows: list[ModelRowView] = []
         self._heading = QLabel(self)
@@ -78,7 +80,7 @@ class FirstRunPanel(QWidget):
             gone.hide()
             gone.deleteLater()
         while len(self.rows) < len(view.rows):
-            row = ModelRowView(self._theme, self)
+            row = ModelRowView(self._theme, self._icons, self)
             row.verb_chosen.connect(self.verb_chosen)
             self._rows.addWidget(row)
             self.rows.append(row)

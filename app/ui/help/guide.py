@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LINK = re.compile(r"\]\(([\w-]+)\.md\)")
-_MARKS = re.compile(r"[*_`#>|]|\]\([^)]*\)|\[")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_MARKS = re.compile(r"\*\*|[`#>|]|\]\([^)]*\)|\[|^\s*(?:-|\d+\.)\s|-{3,}", re.MULTILINE)
 _AROUND_CHARS = 70
 
 
@@ -22,8 +23,9 @@ class GuidePage:
 
     @property
     def plain(self) -> str:
-        """The words without Markdown's marks."""
-        return " ".join(_MARKS.sub("", self.text).split())
+        """The words without Markdown's marks; code keeps its own."""
+        prose = _FENCE.sub(lambda code: code[0].strip("`"), self.text)
+        return " ".join(_MARKS.sub(" ", prose).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,10 @@ def search(pages: Sequence[GuidePage], text: str) -> tuple[Hit, ...]:
 def _around(plain: str, low: str, word: str) -> str:
     at = low.find(word)
     start, end = max(0, at - _AROUND_CHARS), min(len(plain), at + _AROUND_CHARS)
+    if start:
+        start = plain.find(" ", start) + 1 or start
+    if end < len(plain):
+        end = plain.rfind(" ", start, end) if plain.rfind(" ", start, end) > at else end
     before = "…" if start else ""
     return f"{before}{plain[start:end].strip()}{'…' if end < len(plain) else ''}"
 

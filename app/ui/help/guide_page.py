@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QKeyEvent, QPalette, QTextCursor, QTextDocument
+from PySide6.QtGui import (
+    QKeyEvent,
+    QPalette,
+    QResizeEvent,
+    QTextBlockFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextTable,
+)
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -62,7 +71,8 @@ class GuideView(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addLayout(left)
-        row.addWidget(self.text, 1)
+        row.addWidget(self.text, 1000)
+        row.addStretch(1)
         self.search.textChanged.connect(self._fill)
         self.search.returnPressed.connect(self._open_first)
         self.list.currentItemChanged.connect(self._on_chosen)
@@ -91,6 +101,15 @@ class GuideView(QWidget):
     def escape(self) -> None:
         """Esc: the search ends."""
         self.search.clear()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._set_width()
+
+    def _set_width(self) -> None:
+        """Text no wider than is comfortable to read."""
+        room = self.width() - self.list.width() - 24
+        self.text.setMaximumWidth(max(200, min(room, self._theme.column_width() + 72)))
 
     def _fill(self, words: str) -> None:
         self.list.blockSignals(True)
@@ -135,23 +154,42 @@ class GuideView(QWidget):
         document.setDefaultFont(self._theme.text_font())
         document.setDocumentMargin(28)
         self.text.setMarkdown(self._pages[name].text)
-        self._style_code(document)
+        self._set_type(document)
         self.text.moveCursor(QTextCursor.MoveOperation.Start)
         words = self.search.text().split()
         if words:
             self.text.find(words[0])
 
-    def _style_code(self, document: QTextDocument) -> None:
-        """Markdown's own reader leaves code in a font that does not follow the text size."""
+    def _set_type(self, document: QTextDocument) -> None:
+        """Room between lines, and code in the code font: Markdown's reader sets neither."""
         block = document.begin()
         while block.isValid():
-            if block.blockFormat().hasProperty(block.blockFormat().Property.BlockCodeFence):
-                cursor = QTextCursor(block)
+            cursor = QTextCursor(block)
+            form = block.blockFormat()
+            is_code = form.hasProperty(QTextFormat.Property.BlockCodeFence)
+            form.setLineHeight(
+                118 if is_code else 138, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+            )
+            if form.headingLevel():
+                form.setTopMargin(self._theme.em() * (0.2 if form.headingLevel() == 1 else 0.9))
+                form.setBottomMargin(self._theme.em() * 0.35)
+            elif not is_code and cursor.currentTable() is None:
+                form.setBottomMargin(self._theme.em() * (0.15 if block.textList() else 0.5))
+            cursor.setBlockFormat(form)
+            if is_code:
                 cursor.select(QTextCursor.SelectionType.BlockUnderCursor)
-                form = cursor.charFormat()
-                form.setFont(self._theme.code_font())
-                cursor.setCharFormat(form)
+                letters = cursor.charFormat()
+                letters.setFont(self._theme.code_font())
+                cursor.setCharFormat(letters)
             block = block.next()
+        for frame in document.rootFrame().childFrames():
+            if isinstance(frame, QTextTable):
+                table = frame.format().toTableFormat()
+                table.setCellPadding(self._theme.em() * 0.3)
+                table.setCellSpacing(0)
+                table.setBorderBrush(self._theme.colors.border)
+                table.setBorderCollapse(True)
+                frame.setFormat(table)
 
     def _mark(self, name: str) -> None:
         self.list.blockSignals(True)
@@ -172,4 +210,5 @@ class GuideView(QWidget):
         )
         self.list.setFixedWidth(round(em * 14))
         self.search.setFixedWidth(round(em * 14))
+        self._set_width()
         self._show(self._shown or next(iter(self._pages)))

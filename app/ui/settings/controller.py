@@ -39,7 +39,7 @@ class SettingsController(QObject):
         values: dict[str, object] = {
             setting.key: setting.default
             for setting in SETTINGS
-            if setting.section == section and not setting.hidden
+            if section in ("", setting.section) and not setting.hidden
         }
         self._tasks.start(f"settings-reset-{section}", self._store(values))
 

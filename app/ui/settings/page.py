@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QListWidget,
+    QMessageBox,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.core.setting_rules import Section, Setting, SettingValue
 from app.ui.buttons import FlatButton
+from app.ui.scroll_bar import make_slim
 from app.ui.settings.fields import Field, SwitchField, make_field
 from app.ui.theme import Theme, tint
 
@@ -89,7 +91,7 @@ class SettingsPage(QWidget):
     """Values in through `show_values`; `changed` asks for a new one."""
 
     changed = Signal(str, object)
-    reset_wanted = Signal(str)  # section key
+    reset_wanted = Signal(str)  # section key; "" is all of them
 
     def __init__(
         self,
@@ -128,8 +130,14 @@ class SettingsPage(QWidget):
                 self._add_row(setting)
         self._reset = FlatButton(self.tr("Back to the defaults"), self._body, "outlined")
         self._reset.clicked.connect(self._on_reset)
+        self._reset_all = FlatButton(self.tr("All settings back to the defaults…"), self._body)
+        self._reset_all.clicked.connect(self._on_reset_all)
+        resets = QHBoxLayout()
+        resets.addWidget(self._reset)
+        resets.addWidget(self._reset_all)
+        resets.addStretch(1)
         self._column.addSpacing(16)
-        self._column.addWidget(self._reset, 0, Qt.AlignmentFlag.AlignLeft)
+        self._column.addLayout(resets)
         self._column.addStretch(1)
         self._lay_out()
         self.search.textChanged.connect(self._filter)
@@ -182,6 +190,7 @@ class SettingsPage(QWidget):
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        make_slim(self._area)
         self._area.setWidget(self._body)
         self._body.setBackgroundRole(QPalette.ColorRole.Base)
         row = QHBoxLayout(self)
@@ -205,10 +214,27 @@ class SettingsPage(QWidget):
         self._about.setVisible(not words)
         self._empty.setVisible(shown == 0)
         self._reset.setVisible(not words)
+        self._reset_all.setVisible(not words)
         self._area.verticalScrollBar().setValue(0)
 
     def _on_reset(self) -> None:
         self.reset_wanted.emit(self._sections[max(0, self.list.currentRow())].key)
+
+    def _on_reset_all(self) -> None:
+        box = QMessageBox(self)
+        box.setWindowTitle(self.tr("All settings"))
+        box.setText(self.tr("Set everything back to the defaults?"))
+        box.setInformativeText(
+            self.tr("Keys of the endpoint are removed, too. Chats and models stay as they are.")
+        )
+        reset = box.addButton(self.tr("Set back"), QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.buttonClicked.connect(
+            lambda button: self.reset_wanted.emit("") if button is reset else None
+        )
+        box.open()  # never exec(): it would stop the tasks of the loop
 
     def _restyle(self) -> None:
         self._heading.setFont(self._theme.text_font(1.45))

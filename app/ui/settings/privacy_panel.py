@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
 
 from app.core.network_log import Connection
 from app.ui.buttons import FlatButton
-from app.ui.models.values import size_text
 from app.ui.scroll_bar import make_slim
 from app.ui.theme import Theme, tint
+from app.ui.words import size_words
 
 
 class PrivacyPanel(QWidget):
@@ -82,7 +82,7 @@ class PrivacyPanel(QWidget):
         self.table.clear()
         for entry in reversed(entries):
             when = datetime.fromtimestamp(entry.at).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006
-            got = self.tr("failed") if entry.failed else size_text(entry.received_bytes)
+            got = self.tr("failed") if entry.failed else size_words(entry.received_bytes)
             if not entry.failed and not entry.received_bytes:
                 got = "–"
             count = f" ({entry.count}×)" if entry.count > 1 else ""
@@ -92,6 +92,7 @@ class PrivacyPanel(QWidget):
         self._empty.setVisible(not entries)
         self.table.setVisible(bool(entries))
         self.clear.setVisible(bool(entries))
+        self._set_height()
 
     def show_now(self, words: str) -> None:
         """How it is at this moment."""
@@ -101,10 +102,15 @@ class PrivacyPanel(QWidget):
         super().showEvent(event)
         self.refresh_wanted.emit()
 
+    def _set_height(self) -> None:
+        rows = min(12, max(2, self.table.topLevelItemCount())) + 1
+        each = max(self.table.sizeHintForRow(0), self.table.fontMetrics().height() + 4)
+        self.table.setFixedHeight(rows * each + self.table.header().height() // 2 + 8)
+
     def _restyle(self) -> None:
         tint(self._empty, self._theme.colors.muted)
         tint(self.now, self._theme.colors.accent)
-        self.table.setFixedHeight(round(self._theme.em() * 14))
+        self._set_height()
         for button in (self.look, self.clear):
             button.setFont(self._theme.small_font())
             button.updateGeometry()
