@@ -106,22 +106,28 @@ class ChatSession:
             async for event in events:
                 yield event
 
-    async def regenerate(self, message_id: int) -> SessionEvents:
+    async def regenerate(self, message_id: int, *, when_full: WhenFull = "stop") -> SessionEvents:
         """Answers again: `message_id` is an answer (it gets a sibling) or a question.
 
-        Yields AnswerStarted, AnswerProgress…, AnswerEnded.
+        Yields (MakingRoom…, RoomMade,) AnswerStarted, AnswerProgress…, AnswerEnded.
+
+        Raises: ContextFull as `send` does.
         """
         target = await self._storage.messages.get(message_id)
         parent = target.id if target.role == "user" else target.parent_id
         self._claim()
         try:
             await self._storage.outbox.flush()
+            question = await self._storage.messages.get(parent) if parent is not None else None
+            room = None
+            if question is not None and question.role == "user":
+                room = await self._room_for(question.parent_id, question.message, when_full)
             details = await self._details()
             adding = self._storage.messages.add(
                 self.chat_id, parent, Message("assistant", ()), state="streaming", details=details
             )
             answer = await self._placed(adding, lambda added: added)
-            async with aclosing(self._answer(answer)) as events:
+            async with aclosing(self._answer(answer, question, room)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -163,11 +169,30 @@ class ChatSession:
         after = branch_prompt(prompt, target)
         is_new_model = model is not None and model != (chat.model or self.default_model)
         shared = 0 if is_new_model else shared_messages(before, after)
+        speed = None if is_new_model else reading_speed(branch)
+        return await self._cost(after, shared, speed)
+
+    async def asking_cost(self, message_id: int, *, is_edit: bool = False) -> RereadCost:
+        """What must be read again to answer this anew (or, edited, to ask it anew): nothing but
+        what the newest answer did not read, such as messages before a summary."""
+        chat = await self._storage.chats.get(self.chat_id)
+        branch = await self.branch()
+        target = await self._storage.messages.get(message_id)
+        last = target.id if target.role == "user" and not is_edit else target.parent_id
+        path = [] if last is None else await self._storage.messages.path(last)
+        before = branch_prompt(chat.system_prompt, branch)
+        after = branch_prompt(chat.system_prompt, path)
+        return await self._cost(after, shared_messages(before, after), reading_speed(branch))
+
+    async def _cost(self, after: Sequence[Message], shared: int, speed: float | None) -> RereadCost:
+        """Of the prompt `after` all but its first `shared` messages."""
+        if shared == len(after):
+            return RereadCost(0, 0.0)
+        chat = await self._storage.chats.get(self.chat_id)
         counter = TokenCounter(self.engine, chat.model or self.default_model)
         tokens = await counter.prompt(after)
         if shared:
             tokens -= await counter.prompt(after[:shared])
-        speed = None if is_new_model else reading_speed(branch)
         return RereadCost(max(0, tokens), max(0, tokens) / speed if speed else None)
 
     async def _ask(
@@ -185,7 +210,7 @@ class ChatSession:
                 self.chat_id, parent_id, question, await self._details(), queued_id
             )
             asked, answer = await self._placed(asking, lambda pair: pair[1])
-            async with aclosing(self._answer(answer, asked, room)) as events:
+            async with aclosing(self._answer(answer, asked, room, is_new=True)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -216,20 +241,22 @@ class ChatSession:
         answer: StoredMessage,
         question: StoredMessage | None = None,
         room: RoomPlan | None = None,
+        *,
+        is_new: bool = False,
     ) -> SessionEvents:
         recorder = self._recorder = self._new_recorder(answer)
         try:
-            if question is not None:
+            if question is not None and is_new:
                 yield MessageStored(question)
-                if room is not None:
-                    maker = RoomMaker(self.engine, self._storage.messages, answer.details.model)
-                    try:
-                        async with aclosing(maker.make(room, question)) as steps:
-                            async for step in steps:
-                                yield step
-                    except GarretError as error:
-                        yield await recorder.fail(error)
-                        return
+            if question is not None and room is not None:
+                maker = RoomMaker(self.engine, self._storage.messages, answer.details.model)
+                try:
+                    async with aclosing(maker.make(room, question)) as steps:
+                        async for step in steps:
+                            yield step
+                except GarretError as error:
+                    yield await recorder.fail(error)
+                    return
             yield AnswerStarted(answer)
             request = await self._request(answer)
             async with aclosing(recorder.events(request)) as events:

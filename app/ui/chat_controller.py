@@ -6,61 +6,27 @@ the task owner, and what it said is shown again when the user comes back.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import ContextFull, GarretError
-from app.core.events import PromptProgress, TextDelta, ThinkingDelta, TurnEnded
 from app.core.messages import AttachmentPart, Message, TextPart
 from app.session.chat import ChatSession
 from app.session.context import WhenFull
-from app.session.events import (
-    AnswerEnded,
-    AnswerProgress,
-    AnswerStarted,
-    MakingRoom,
-    MessageStored,
-    NotSaved,
-    RoomMade,
-    SavedAgain,
-    SessionEvent,
-)
+from app.session.events import AnswerStarted, SessionEvent
 from app.storage.values import Chat, StoredMessage
-from app.ui.chat_items import item_of, items_of, reread_words, room_notice
+from app.ui.answer_drawing import AnswerDrawing
+from app.ui.chat_items import items_of
 from app.ui.chat_page import ChatPage
 from app.ui.ports import ChatServices
-from app.ui.speedometer import Speedometer
+from app.ui.reuse_guard import ReuseGuard
+from app.ui.running_answer import Refused, RunningAnswer
 from app.ui.tasks import TaskOwner
-from app.ui.transcript.cells import NoticeCell, ProgressCell
 from app.ui.transcript.messages import MessageItem
 
 _DRAFT_DELAY_MS = 400
-_DEAR_S = 5.0  # a longer wait is announced before it is caused
-_ROOM_ID = -1_000_000_000  # the cells that tell how room was made
-_MAKING_ROOM = "Summing up the older messages to make room…"
-
-
-@dataclass
-class RunningAnswer:
-    """What an answer has said so far, to show it again."""
-
-    session: ChatSession
-    message: StoredMessage | None = None
-    pieces: list[tuple[bool, str]] = field(default_factory=list)  # (is thinking, text)
-    progress: PromptProgress | None = None
-    speed: Speedometer = field(default_factory=Speedometer)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A message that found no room."""
-
-    text: str
-    attachments: tuple[AttachmentPart, ...] = ()
 
 
 class ChatController(QObject):
@@ -72,7 +38,6 @@ class ChatController(QObject):
     usage_known = Signal(object)  # TurnEnded of the open chat
     answer_ended = Signal()
     speed_known = Signal(float)  # about how many tokens per second are being written
-    costly = Signal(str, object)  # what an action costs, and what does it all the same
     problem = Signal(object)  # GarretError that belongs to no message
 
     def __init__(
@@ -96,6 +61,11 @@ class ChatController(QObject):
         self._draft_timer.setInterval(_DRAFT_DELAY_MS)
         self._draft_timer.timeout.connect(self.save_draft)
         self._refused: Refused | None = None
+        self._guard = ReuseGuard(page.cost, tasks, self)
+        self._drawing = AnswerDrawing(page, self)
+        self._drawing.usage_known.connect(self.usage_known)
+        self._drawing.answer_ended.connect(self.answer_ended)
+        self._drawing.speed_known.connect(self.speed_known)
         page.room.chosen.connect(self._on_room_chosen)
         page.composer.submitted.connect(self._on_submitted)
         page.composer.stop_requested.connect(self.stop)
@@ -149,26 +119,14 @@ class ChatController(QObject):
     def _show(self, chat: Chat | None, branch: list[StoredMessage]) -> None:
         self.chat = chat
         self.branch = branch
+        self._guard.forget()
+        self._page.room.hide()
         running = self._running.get(chat.id) if chat is not None else None
         live_id = running.message.id if running and running.message else None
         self._page.show_messages(items_of(m for m in branch if m.id != live_id))
-        if running is not None and running.message is not None:
-            self._replay(running)
+        if running is not None:
+            self._drawing.replay(running)
         self._after_change()
-
-    def _replay(self, running: RunningAnswer) -> None:
-        assert running.message is not None
-        message_id = running.message.id
-        transcript = self._page.transcript
-        self._page.show_transcript()
-        transcript.begin_answer(item_of(running.message))
-        if running.progress is not None:
-            transcript.set_progress(message_id, running.progress)
-        for is_thinking, text in running.pieces:
-            if is_thinking:
-                transcript.append_thinking(message_id, text)
-            else:
-                transcript.append_text(message_id, text)
 
     def save_draft(self) -> None:
         """Stores what stands in the composer with its chat."""
@@ -253,10 +211,24 @@ class ChatController(QObject):
             events = session.send(text, attachments, when_full=when_full)
             await self._run(chat.id, session, events)
         except ContextFull as error:
-            self._ask_for_room(Refused(text, attachments), error, can_help=when_full == "stop")
+            again = Refused(
+                text, attachments, lambda how: self._send_again(chat, text, attachments, how)
+            )
+            self._ask_for_room(again, error, can_help=when_full == "stop")
         except GarretError as error:
             self._page.composer.set_text(text)
             self.problem.emit(error)
+
+    def _send_again(
+        self,
+        chat: Chat | None,
+        text: str,
+        attachments: tuple[AttachmentPart, ...],
+        when_full: WhenFull,
+    ) -> None:
+        if chat is not None and self.chat_id == chat.id:
+            work = self._send(chat, text, attachments, when_full)
+            self._tasks.start(f"answer-{chat.id}", work)
 
     def _ask_for_room(self, refused: Refused, error: ContextFull, *, can_help: bool) -> None:
         composer = self._page.composer
@@ -273,16 +245,15 @@ class ChatController(QObject):
         refused, self._refused = self._refused, None
         if refused is None or choice not in ("summary", "drop_oldest", "new_chat"):
             return
+        self._page.composer.end_edit()
         self._page.composer.clear()
         if choice == "new_chat":
             self.new_chat()
             self._page.composer.set_text(refused.text)
             for part in refused.attachments:
                 self._page.composer.files.add(part)
-        elif self.chat is not None:
-            how: WhenFull = "summary" if choice == "summary" else "drop_oldest"
-            work = self._send(self.chat, refused.text, refused.attachments, how)
-            self._tasks.start(f"answer-{self.chat.id}", work)
+        else:
+            refused.again("summary" if choice == "summary" else "drop_oldest")
 
     async def _queue(self, chat_id: int, message: Message) -> None:
         waiting = await self._storage.queue.add(chat_id, message)
@@ -303,24 +274,46 @@ class ChatController(QObject):
             self._tasks.start(f"unqueue{message_id}", self._storage.queue.remove(-message_id))
 
     def regenerate(self, message_id: int) -> None:
-        """Another answer beside this one."""
+        """Another answer beside this one; asks first when much must be read again."""
         if self.chat is None or self.is_answering:
             return
-        session = self._session(self.chat.id)
+        chat_id = self.chat.id
+        cost = self._session(chat_id).asking_cost(message_id)
+        self._guard.run(cost, lambda: self._regenerate(chat_id, message_id))
+
+    def _regenerate(self, chat_id: int, message_id: int, when_full: WhenFull = "stop") -> None:
+        if self.chat_id != chat_id or self.is_answering:
+            return
+        session = self._session(chat_id)
         self._page.transcript.remove_from(message_id)
-        self._start(self.chat.id, session, session.regenerate(message_id))
+        events = session.regenerate(message_id, when_full=when_full)
+        refused = Refused("", (), lambda how: self._regenerate(chat_id, message_id, how))
+        self._start(chat_id, session, events, refused if when_full == "stop" else None)
 
     def retry(self, message_id: int) -> None:
         """After a failure: the same as answering again."""
         self.regenerate(message_id)
 
     def edit(self, message_id: int, text: str) -> None:
-        """The question anew, as a sibling."""
+        """The question anew, as a sibling; asks first when much must be read again."""
         if self.chat is None or self.is_answering:
             return
-        session = self._session(self.chat.id)
+        chat_id = self.chat.id
+        cost = self._session(chat_id).asking_cost(message_id, is_edit=True)
+        self._guard.run(
+            cost,
+            lambda: self._edit(chat_id, message_id, text),
+            lambda: self._page.composer.begin_edit(message_id, text),
+        )
+
+    def _edit(self, chat_id: int, message_id: int, text: str, when_full: WhenFull = "stop") -> None:
+        if self.chat_id != chat_id or self.is_answering:
+            return
+        session = self._session(chat_id)
         self._page.transcript.remove_from(message_id)
-        self._start(self.chat.id, session, session.edit(message_id, text))
+        events = session.edit(message_id, text, when_full=when_full)
+        refused = Refused(text, (), lambda how: self._edit(chat_id, message_id, text, how))
+        self._start(chat_id, session, events, refused if when_full == "stop" else None)
 
     def select_sibling(self, message_id: int, step: int) -> None:
         """Shows the branch through the sibling before (-1) or after (1)."""
@@ -334,13 +327,10 @@ class ChatController(QObject):
         if not 0 <= at < len(stored.sibling_ids):
             return
         sibling_id = stored.sibling_ids[at]
-        cost = await self._session(chat.id).reread_cost(show=sibling_id)
-        if cost.seconds is not None and cost.seconds > _DEAR_S:
-            self.costly.emit(
-                reread_words(cost), lambda: self._tasks.start("sibling", self._go(chat, sibling_id))
-            )
-            return
-        await self._go(chat, sibling_id)
+        self._guard.run(
+            self._session(chat.id).reread_cost(show=sibling_id),
+            lambda: self._tasks.start("sibling", self._go(chat, sibling_id)),
+        )
 
     async def _go(self, chat: Chat, sibling_id: int) -> None:
         branch = await self._session(chat.id).select_sibling(sibling_id)
@@ -368,28 +358,44 @@ class ChatController(QObject):
         )
 
     def _start(
-        self, chat_id: int, session: ChatSession, events: AsyncGenerator[SessionEvent, None]
+        self,
+        chat_id: int,
+        session: ChatSession,
+        events: AsyncGenerator[SessionEvent, None],
+        refused: Refused | None,
     ) -> None:
-        self._tasks.start(f"answer-{chat_id}", self._guarded(chat_id, session, events))
+        work = self._guarded(chat_id, session, events, refused)
+        self._tasks.start(f"answer-{chat_id}", work)
 
     async def _guarded(
-        self, chat_id: int, session: ChatSession, events: AsyncGenerator[SessionEvent, None]
+        self,
+        chat_id: int,
+        session: ChatSession,
+        events: AsyncGenerator[SessionEvent, None],
+        refused: Refused | None,
     ) -> None:
         try:
             await self._run(chat_id, session, events)
         except GarretError as error:
-            self.problem.emit(error)
+            if self.chat is not None and self.chat_id == chat_id:  # as it was before
+                self._show(self.chat, await self._storage.messages.branch(chat_id))
+            if isinstance(error, ContextFull) and refused is not None and self.chat_id == chat_id:
+                self._ask_for_room(refused, error, can_help=True)
+            else:
+                self.problem.emit(error)
 
     async def _run(
         self, chat_id: int, session: ChatSession, events: AsyncGenerator[SessionEvent, None]
     ) -> None:
-        self._running[chat_id] = RunningAnswer(session)
+        running = self._running[chat_id] = RunningAnswer(session)
         self._after_change()
         self.chats_changed.emit()
         try:
             async with aclosing(events) as source:
                 async for event in source:
-                    self._take(chat_id, event)
+                    self._drawing.take(running, event, shown=self.chat_id == chat_id)
+                    if isinstance(event, AnswerStarted):
+                        self.chats_changed.emit()
         finally:
             self._running.pop(chat_id, None)
             self._after_change()
@@ -416,64 +422,6 @@ class ChatController(QObject):
         session = self._session(chat_id)
         events = session.send(first.message.text, files, queued_id=first.id)
         await self._run(chat_id, session, events)
-
-    def _take(self, chat_id: int, event: SessionEvent) -> None:
-        shown = self.chat_id == chat_id
-        running = self._running[chat_id]
-        transcript = self._page.transcript
-        match event:
-            case MessageStored(message) if shown:
-                self._page.show_transcript()
-                transcript.add_before_queued(item_of(message))
-                transcript.scroll_to_end()
-            case MakingRoom() if shown:
-                self._page.show_transcript()
-                transcript.set_cells(_ROOM_ID, [ProgressCell(None, _MAKING_ROOM)])
-            case RoomMade(_message_id, left_out, summary) if shown:
-                transcript.set_cells(_ROOM_ID, [room_notice(left_out, summary)])
-            case AnswerStarted(message):
-                running.message = message
-                if shown:
-                    self._page.show_transcript()
-                    transcript.begin_answer(item_of(message))
-                self.chats_changed.emit()
-            case AnswerProgress(message_id, inner):
-                self._take_inner(running, shown, message_id, inner)
-            case NotSaved(message_id, error) if shown:
-                note = NoticeCell("warning", error.sentence, error.remedy)
-                transcript.set_note_under(message_id, note)
-            case SavedAgain(message_id) if shown:
-                transcript.set_note_under(message_id, None)
-            case AnswerEnded(message) if shown:
-                transcript.end_answer(item_of(message))
-                self.answer_ended.emit()
-            case _:
-                pass
-
-    def _take_inner(
-        self, running: RunningAnswer, shown: bool, message_id: int, event: object
-    ) -> None:
-        transcript = self._page.transcript
-        match event:
-            case PromptProgress():
-                running.progress = event
-                if shown:
-                    transcript.set_progress(message_id, event)
-            case TextDelta(text):
-                running.pieces.append((False, text))
-                speed = running.speed.add(len(text), time.monotonic())
-                if shown:
-                    transcript.append_text(message_id, text)
-                    if speed is not None:
-                        self.speed_known.emit(speed)
-            case ThinkingDelta(text):
-                running.pieces.append((True, text))
-                if shown:
-                    transcript.append_thinking(message_id, text)
-            case TurnEnded() if shown:
-                self.usage_known.emit(event)
-            case _:
-                pass
 
     def _after_change(self) -> None:
         self._page.composer.set_running(self.is_answering)

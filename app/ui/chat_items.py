@@ -16,18 +16,23 @@ from app.core.errors import (
 )
 from app.session.context import RereadCost
 from app.storage.values import AnswerDetails, StoredMessage
-from app.ui.transcript.cells import NoticeCell
+from app.ui.transcript.cells import NoticeCell, RoomCell
 from app.ui.transcript.messages import MessageItem
 from app.ui.words import count_words, duration_words, size_words, speed_words
 
 
 def items_of(messages: Iterable[StoredMessage]) -> list[MessageItem]:
     """A branch, oldest first; what neither speaker said is left out."""
-    return [item_of(stored) for stored in messages if stored.role in ("user", "assistant")]
+    return [
+        item_of(stored, number)
+        for number, stored in enumerate(messages)
+        if stored.role in ("user", "assistant")
+    ]
 
 
-def item_of(stored: StoredMessage) -> MessageItem:
-    """One message."""
+def item_of(stored: StoredMessage, number: int = 0) -> MessageItem:
+    """One message; `number` counts those before it in the branch."""
+    summary = stored.context_summary
     is_user = stored.role == "user"
     return MessageItem(
         id=stored.id,
@@ -41,6 +46,7 @@ def item_of(stored: StoredMessage) -> MessageItem:
         summary="" if is_user else summary_of(stored.details),
         details=() if is_user else details_of(stored.details),
         notice=None if is_user else notice_of(stored),
+        room=RoomCell(number, summary) if summary is not None else None,
     )
 
 
@@ -111,14 +117,6 @@ def error_notice(error: GarretError | None) -> NoticeCell:
     elif isinstance(error, EngineDied):
         action, label = "retry", "Ask again"
     return NoticeCell("error", error.sentence, error.remedy, action, label)
-
-
-def room_notice(left_out: int, summary: str) -> NoticeCell:
-    """How room was made in a full context."""
-    words = f"The model no longer reads the first {left_out} messages; they stay here."
-    if summary:
-        words = f"The model now reads a summary instead of the first {left_out} messages."
-    return NoticeCell("info", words)
 
 
 def reread_words(cost: RereadCost) -> str:

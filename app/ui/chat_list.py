@@ -24,6 +24,8 @@ class ChatRow:
     marks: tuple[tuple[int, int], ...] = ()
     is_busy: bool = False
     is_pinned: bool = False
+    folder_id: int | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class ChatEntry:
     title: str
     updated_at: float
     is_pinned: bool = False
+    folder_id: int | None = None
+    tags: tuple[str, ...] = ()
 
 
 def day_name(when: float, now: float) -> str:
@@ -70,6 +74,8 @@ def rows_of(entries: Sequence[ChatEntry], now: float, busy: frozenset[int]) -> l
                 entry.chat_id,
                 is_busy=entry.chat_id in busy,
                 is_pinned=entry.is_pinned,
+                folder_id=entry.folder_id,
+                tags=entry.tags,
             )
         )
     return rows
@@ -84,10 +90,14 @@ class ChatListModel(QAbstractListModel):
 
     def set_rows(self, rows: list[ChatRow]) -> None:
         """Replaces the list, quietly where only texts changed."""
-        if [row.chat_id for row in rows] == [row.chat_id for row in self._rows]:
+        old, new = ([row.chat_id for row in one] for one in (self._rows, rows))
+        if old and new[: len(old)] == old:
+            if len(new) > len(old):
+                self.beginInsertRows(QModelIndex(), len(old), len(new) - 1)
+                self._rows = rows
+                self.endInsertRows()
             self._rows = rows
-            if rows:
-                self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+            self.dataChanged.emit(self.index(0), self.index(len(old) - 1))
             return
         self.beginResetModel()
         self._rows = rows
@@ -115,7 +125,7 @@ class ChatListModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return row.title
         if role == Qt.ItemDataRole.ToolTipRole and row.chat_id is not None:
-            return None
+            return "\n".join([row.title, " ".join(f"#{tag}" for tag in row.tags)]).strip()
         if role == ID_ROLE:
             return row.chat_id
         return row if role == ROW_ROLE else None

@@ -11,7 +11,7 @@ from app.ui.engine_notice import EngineNotice
 from app.ui.engine_strip import EngineStrip
 from app.ui.find_bar import FindBar
 from app.ui.icons import Icons
-from app.ui.room_strip import RoomStrip
+from app.ui.room_strip import CostStrip, RoomStrip
 from app.ui.theme import Theme
 from app.ui.transcript.look import FormulaMaker
 from app.ui.transcript.messages import MessageItem
@@ -44,6 +44,7 @@ class ChatPage(QWidget):
         self.strip = EngineStrip(theme, icons)
         self.coming = EngineStrip(theme, icons)  # a model on its way
         self.room = RoomStrip(theme)
+        self.cost = CostStrip(theme)
         self.composer = Composer(theme, icons)
         self.welcome.suggestion_chosen.connect(self._on_suggestion)
         self.strip.action.connect(self.engine_action)
@@ -58,6 +59,7 @@ class ChatPage(QWidget):
         column.addWidget(self.find_bar)
         column.addWidget(upper, 1)
         column.addLayout(_centered(self.room))
+        column.addLayout(_centered(self.cost))
         column.addLayout(_centered(self.coming))
         column.addLayout(strip_row)
         column.addSpacing(6)
@@ -92,7 +94,7 @@ class ChatPage(QWidget):
         self.composer.text.setFocus()
 
     def _restyle(self) -> None:
-        for widget in (self.strip, self.coming, self.room):
+        for widget in (self.strip, self.coming, self.room, self.cost):
             widget.setMaximumWidth(self._theme.column_width() + 24)
 
 

@@ -1,6 +1,9 @@
-"""The context is full: what shall happen? Shown over the composer, never decided silently."""
+"""Choices over the composer: the context is full, or an action costs time. Never silently."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -10,12 +13,22 @@ from app.ui.buttons import FlatButton
 from app.ui.theme import Theme, tint
 
 
-class RoomStrip(QWidget):
-    """Emits "summary", "drop_oldest", "new_chat", or "" for leaving it."""
+class Choice(NamedTuple):
+    """One button: its name in `chosen`, its words, and a tip."""
+
+    name: str
+    words: str
+    tip: str
+
+
+class ChoiceStrip(QWidget):
+    """A sentence and its answers; emits the name of the one chosen ("" leaves it)."""
 
     chosen = Signal(str)
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, theme: Theme, choices: Sequence[Choice], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._theme = theme
         self._label = QLabel(self)
@@ -24,25 +37,12 @@ class RoomStrip(QWidget):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.buttons: dict[str, FlatButton] = {}
-        for name, words, tip in (
-            (
-                "summary",
-                self.tr("Continue with a summary"),
-                self.tr("The model sums up the older messages and goes on from there."),
-            ),
-            (
-                "drop_oldest",
-                self.tr("Leave out the oldest"),
-                self.tr("The oldest messages stay here, but the model no longer reads them."),
-            ),
-            ("new_chat", self.tr("New chat"), self.tr("Take this message into a new chat.")),
-            ("", self.tr("Not now"), self.tr("Back to writing.")),
-        ):
-            button = FlatButton(words, self, "outlined")
-            button.setToolTip(tip)
-            button.clicked.connect(lambda _checked=False, choice=name: self._choose(choice))
+        for choice in choices:
+            button = FlatButton(choice.words, self, "outlined")
+            button.setToolTip(choice.tip)
+            button.clicked.connect(lambda _checked=False, name=choice.name: self._choose(name))
             row.addWidget(button)
-            self.buttons[name] = button
+            self.buttons[choice.name] = button
         row.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 10, 14, 10)
@@ -53,11 +53,16 @@ class RoomStrip(QWidget):
         self.hide()
 
     def ask(self, sentence: str) -> None:
-        """Shows the choice."""
+        """Shows the choice; the first answer has the focus."""
         self._label.setText(sentence)
         self.setAccessibleName(sentence)
         self.show()
-        self.buttons["summary"].setFocus()
+        next(iter(self.buttons.values())).setFocus()
+
+    @property
+    def words(self) -> str:
+        """The sentence."""
+        return self._label.text()
 
     def _choose(self, choice: str) -> None:
         self.hide()
@@ -77,3 +82,35 @@ class RoomStrip(QWidget):
         for button in self.buttons.values():
             button.setFont(self._theme.small_font())
             button.updateGeometry()
+
+
+class RoomStrip(ChoiceStrip):
+    """The context is full: "summary", "drop_oldest", "new_chat", or ""."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        choices = (
+            Choice(
+                "summary",
+                self.tr("Continue with a summary"),
+                self.tr("The model sums up the older messages and goes on from there."),
+            ),
+            Choice(
+                "drop_oldest",
+                self.tr("Leave out the oldest"),
+                self.tr("The oldest messages stay here, but the model no longer reads them."),
+            ),
+            Choice("new_chat", self.tr("New chat"), self.tr("Take this message into a new chat.")),
+            Choice("", self.tr("Not now"), self.tr("Back to writing.")),
+        )
+        super().__init__(theme, choices, parent)
+
+
+class CostStrip(ChoiceStrip):
+    """An action makes the model read much again: "go" does it, "" leaves it."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        choices = (
+            Choice("go", self.tr("Do it"), self.tr("Go on; the model reads it again.")),
+            Choice("", self.tr("Not now"), self.tr("Everything stays as it is.")),
+        )
+        super().__init__(theme, choices, parent)

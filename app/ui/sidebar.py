@@ -21,6 +21,7 @@ from app.ui.chat_delegate import ChatDelegate
 from app.ui.chat_list import ChatListModel, ChatRow
 from app.ui.icons import Icons
 from app.ui.scroll_bar import make_slim
+from app.ui.sidebar_filter import FilterButton
 from app.ui.theme import Theme
 
 _SEARCH_DELAY_MS = 140
@@ -50,15 +51,19 @@ class Sidebar(QWidget):
     search_changed = Signal(str)
     verb_chosen = Signal(str, int)  # rename, pin, archive, duplicate, export, trash
     page_chosen = Signal(str)
+    move_wanted = Signal(int, object)  # chat id, folder id or None
+    new_folder_wanted = Signal(object)  # chat id, or None for an empty one
+    tags_wanted = Signal(int)
+    more_wanted = Signal()  # the end of the list is in view
 
     def __init__(self, theme: Theme, icons: Icons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._icons = icons
         self.model = ChatListModel(self)
-        self.place: ChatPlace = "active"
         self.setMinimumWidth(190)
         self._setup_ui()
+        self._restyle()
         theme.changed.connect(self._restyle)
 
     def _setup_ui(self) -> None:
@@ -93,6 +98,8 @@ class Sidebar(QWidget):
         self.list.clicked.connect(self._on_chosen)
         self.list.opened.connect(self._on_chosen)
         self.list.delete_pressed.connect(self._on_delete)
+        self.list.verticalScrollBar().valueChanged.connect(self._on_scrolled)
+        self.filter = FilterButton(self._icons, self)
         self._pages = QVBoxLayout()
         self._pages.setSpacing(2)
         self.new_chat.set_left()
@@ -103,8 +110,14 @@ class Sidebar(QWidget):
         column.setSpacing(8)
         column.addLayout(top)
         column.addWidget(self.search)
+        column.addWidget(self.filter)
         column.addWidget(self.list, 1)
         column.addLayout(self._pages)
+
+    @property
+    def place(self) -> ChatPlace:
+        """Where the listed chats are."""
+        return self.filter.filter.place
 
     def add_page(self, name: str, title: str, icon: str) -> None:
         """A button at the bottom for another page of the window."""
@@ -157,6 +170,7 @@ class Sidebar(QWidget):
         menu = QMenu(self)
         for verb, words in self._verbs(row):
             if verb == "trash":
+                self._add_labels(menu, row)
                 menu.addSeparator()
             action = menu.addAction(words)
             action.triggered.connect(
@@ -164,6 +178,23 @@ class Sidebar(QWidget):
             )
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.list.viewport().mapToGlobal(at))
+
+    def _add_labels(self, menu: QMenu, row: ChatRow) -> None:
+        chat_id = row.chat_id
+        folders = menu.addMenu(self.tr("Move to folder"))
+        for folder_id, name in [(None, self.tr("No folder"))] + [
+            (folder.id, folder.name) for folder in self.filter.folders
+        ]:
+            action = folders.addAction(name.replace("&", "&&"))
+            action.setCheckable(True)
+            action.setChecked(folder_id == row.folder_id)
+            action.triggered.connect(
+                lambda _checked=False, to=folder_id: self.move_wanted.emit(chat_id, to)
+            )
+        folders.addSeparator()
+        new = folders.addAction(self.tr("New folder…"))
+        new.triggered.connect(lambda: self.new_folder_wanted.emit(chat_id))
+        menu.addAction(self.tr("Tags…")).triggered.connect(lambda: self.tags_wanted.emit(chat_id))
 
     def _verbs(self, row: ChatRow) -> list[tuple[str, str]]:
         if self.place == "trash":
@@ -181,5 +212,11 @@ class Sidebar(QWidget):
             del verbs[1]
         return verbs
 
+    def _on_scrolled(self, value: int) -> None:
+        bar = self.list.verticalScrollBar()
+        if value >= bar.maximum() - self.list.viewport().height():
+            self.more_wanted.emit()
+
     def _restyle(self) -> None:
+        self.filter.setFont(self._theme.small_font())
         self.list.viewport().update()

@@ -12,7 +12,9 @@ from app.storage.values import Chat, ChatPlace, SearchHit
 from app.ui.chat_controller import ChatController
 from app.ui.chat_list import ChatEntry, ChatRow, rows_of
 from app.ui.chat_switcher import ChatSwitcher
+from app.ui.label_controller import LabelController
 from app.ui.sidebar import Sidebar
+from app.ui.sidebar_filter import ChatFilter
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 
@@ -29,11 +31,15 @@ def hit_row(hit: SearchHit) -> ChatRow:
     )
 
 
+_PAGE = 200  # chats read at a time
+
+
 class SidebarController(QObject):
     """One per window."""
 
     export_wanted = Signal(int)
     trashed = Signal(object)  # Chat; the window offers to undo
+    filtered = Signal(object)  # ChatFilter now in force
 
     def __init__(
         self,
@@ -48,6 +54,11 @@ class SidebarController(QObject):
         self._chats = chats
         self._storage = storage
         self._tasks = tasks
+        self._limit = _PAGE
+        self._listed = 0
+        self.labels = LabelController(sidebar, storage, tasks, self.refresh, self)
+        sidebar.filter.filter_chosen.connect(self.set_filter)
+        sidebar.more_wanted.connect(self._on_more)
         sidebar.new_chat_wanted.connect(chats.new_chat)
         sidebar.chat_chosen.connect(chats.open_chat)
         sidebar.search_changed.connect(self._on_search)
@@ -64,22 +75,44 @@ class SidebarController(QObject):
             hits = await self._storage.search.find(query, limit=60)
             rows = [hit_row(hit) for hit in hits] or [ChatRow("Nothing found")]
         else:
-            place = self._sidebar.place
-            chats = await self._storage.chats.list(place)
-            if place == "active":
-                entries = [ChatEntry(c.id, c.title, c.updated_at, c.pinned) for c in chats]
-                rows = rows_of(entries, time.time(), self._chats.busy_chats)
-            else:
-                name = "Archive" if place == "archived" else "Trash, emptied after 30 days"
-                rows = [ChatRow(name if chats else f"{name}: nothing here")]
-                rows += [ChatRow(chat.title or "New chat", chat.id) for chat in chats]
+            await self.labels.load()
+            rows = await self._list_rows(self._sidebar.filter.filter)
         self._sidebar.set_rows(rows, self._chats.chat_id)
+
+    async def _list_rows(self, wanted: ChatFilter) -> list[ChatRow]:
+        chats = await self._storage.chats.list(
+            wanted.place, folder_id=wanted.folder_id, tag=wanted.tag, limit=self._limit
+        )
+        self._listed = len(chats)
+        if wanted.place == "active":
+            entries = [
+                ChatEntry(c.id, c.title, c.updated_at, c.pinned, c.folder_id, c.tags) for c in chats
+            ]
+            rows = rows_of(entries, time.time(), self._chats.busy_chats)
+            return rows if rows or wanted == ChatFilter() else [ChatRow("Nothing here yet")]
+        name = "Archive" if wanted.place == "archived" else "Trash, emptied after 30 days"
+        return [
+            ChatRow(name if chats else f"{name}: nothing here"),
+            *(ChatRow(chat.title or "New chat", chat.id) for chat in chats),
+        ]
 
     def set_place(self, place: ChatPlace) -> None:
         """Lists the chats in use, the archive, or the trash."""
-        self._sidebar.place = place
+        self.set_filter(ChatFilter(place))
+
+    def set_filter(self, chosen: ChatFilter) -> None:
+        """Lists a folder, a tag, a place, or all chats."""
+        self._limit = _PAGE
+        self._sidebar.filter.set_filter(chosen)
         self._sidebar.search.clear()
+        self.filtered.emit(chosen)
         self.refresh()
+
+    def _on_more(self) -> None:
+        """The next page, when the last one is read to its end."""
+        if self._listed >= self._limit and not self._sidebar.search.text().strip():
+            self._limit += _PAGE
+            self.refresh()
 
     def open_switcher(self, theme: Theme) -> None:
         """The list one types into to go to a chat."""

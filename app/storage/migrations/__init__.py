@@ -12,6 +12,7 @@ from app.storage.migrations.m003_order import upgrade as m003_order
 from app.storage.migrations.m004_runs import upgrade as m004_runs
 from app.storage.migrations.m005_titles import upgrade as m005_titles
 from app.storage.migrations.m006_context import upgrade as m006_context
+from app.storage.migrations.m007_lists import upgrade as m007_lists
 
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_chats,
@@ -20,6 +21,7 @@ STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m004_runs,
     m005_titles,
     m006_context,
+    m007_lists,
 )
 """Step n brings the schema from version n-1 to n (`PRAGMA user_version`)."""
 

@@ -193,6 +193,16 @@ class StreamSplitter:
             self._all.append(text)
             self._tail += clean(text)
 
+    @property
+    def unread(self) -> str:
+        """Text that `take` would have to read now; nothing inside an open fence."""
+        return self._tail if self._fence is None else ""
+
+    def skip_to(self, tail: str) -> None:
+        """Everything but `tail` is shown without this splitter; `finish` reads all of it again."""
+        self._tail = tail
+        self.was_forced = True
+
     def take(self) -> tuple[list[Block], list[Block]]:
         """Blocks committed since the last call, and the present tail, which may still change."""
         committed: list[Block] = []

@@ -20,7 +20,15 @@ from app.ui.icons import Icons
 from app.ui.scroll_bar import make_slim
 from app.ui.theme import Colors, Theme
 from app.ui.transcript.cell_view import CellView
-from app.ui.transcript.cells import Cell, CodeCell, CustomCell, SectionCell, section_cells
+from app.ui.transcript.cells import (
+    Cell,
+    CodeCell,
+    CustomCell,
+    SectionCell,
+    same_kind,
+    section_cells,
+    whole_code,
+)
 from app.ui.transcript.column import Column, Measures, Slot, estimate_height
 from app.ui.transcript.finder import Finder
 from app.ui.transcript.look import FormulaMaker, Look, make_look
@@ -181,7 +189,7 @@ class CellArea(QAbstractScrollArea):
         old = slots[start + same : stop]
         for index, cell in enumerate(cells[same:]):
             kept = old[index] if index < len(old) else None
-            if kept is not None and type(kept.cell) is type(cell) and _same_kind(kept.cell, cell):
+            if kept is not None and type(kept.cell) is type(cell) and same_kind(kept.cell, cell):
                 kept.cell = cell
                 kept.width = 0
                 if kept.view is not None:
@@ -281,15 +289,7 @@ class CellArea(QAbstractScrollArea):
 
     def whole_code(self, message_id: int, first: CodeCell) -> str:
         """All lines of the code block that starts with `first`."""
-        lines: list[str] = []
-        taking = False
-        for cell in self.cells_of(message_id):
-            taking = taking or cell is first
-            if taking and isinstance(cell, CodeCell):
-                lines.append(cell.code)
-                if cell.is_last:
-                    break
-        return "\n".join(lines)
+        return whole_code(self.cells_of(message_id), first)
 
     def cells_of(self, message_id: int) -> list[Cell]:
         """The cells of one message as they are now."""
@@ -306,15 +306,28 @@ class CellArea(QAbstractScrollArea):
             if self._following:
                 self._measure_up(len(self._column) - 1, height)
             else:
-                index, offset = self._anchor
-                self._anchor = (min(index, max(len(self._column) - 1, 0)), offset)
+                index, offset = self._anchor = self._near_anchor()
                 if offset < 0:
-                    self._measure_up(self._anchor[0] - 1, -offset)
+                    self._measure_up(index - 1, -offset)
                 self._measure_down(self._anchor[0], height + max(offset, 0))
             self._place()
         finally:
             self._syncing = False
         self._idle.start()
+
+    def _near_anchor(self) -> tuple[int, int]:
+        """The anchor in the cell it falls into, so that nothing far above is measured."""
+        index, offset = self._anchor
+        index = min(index, max(len(self._column) - 1, 0))
+        while offset > 0 and index < len(self._column) - 1:
+            self._anchor = (index, offset)
+            if not self._expand(index):
+                continue
+            step = self._column.top(index + 1) - self._column.top(index)
+            if offset < step:
+                break
+            index, offset = index + 1, offset - step
+        return min(index, max(len(self._column) - 1, 0)), offset
 
     def _measure_up(self, index: int, room: int) -> None:
         while index >= 0 and room > 0:
@@ -481,10 +494,3 @@ def measures_of(look: Look) -> Measures:
     """What height estimates need of the look."""
     text, code = QFontMetricsF(look.text), QFontMetricsF(look.code)
     return Measures(look.em * 1.42, text.averageCharWidth(), code.lineSpacing(), look.gap)
-
-
-def _same_kind(old: Cell, new: Cell) -> bool:
-    """Whether a view of `old` can go on with `new`."""
-    if isinstance(old, CodeCell) and isinstance(new, CodeCell):
-        return old.first_line == new.first_line and old.language == new.language
-    return not isinstance(old, CustomCell) or (isinstance(new, CustomCell) and old.kind == new.kind)

@@ -100,6 +100,14 @@ class NoticeCell:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomCell:
+    """From here on the model reads: `summary` stands for the messages above ("" for nothing)."""
+
+    left_out: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class FooterCell:
     """The row of small buttons under a message."""
 
@@ -129,6 +137,7 @@ Cell = (
     | ThinkingCell
     | ProgressCell
     | NoticeCell
+    | RoomCell
     | FooterCell
     | CustomCell
 )
@@ -185,6 +194,26 @@ def code_cells(block: Block) -> list[Cell]:
         last = first + CODE_LINES >= len(lines)
         cells.append(CodeCell("\n".join(part), block.info, first, last, block.closed))
     return cells
+
+
+def same_kind(old: Cell, new: Cell) -> bool:
+    """Whether a view of `old` can go on with `new`."""
+    if isinstance(old, CodeCell) and isinstance(new, CodeCell):
+        return old.first_line == new.first_line and old.language == new.language
+    return not isinstance(old, CustomCell) or (isinstance(new, CustomCell) and old.kind == new.kind)
+
+
+def whole_code(cells: list[Cell], first: CodeCell) -> str:
+    """All lines of the code block that starts with `first`."""
+    lines: list[str] = []
+    taking = False
+    for cell in cells:
+        taking = taking or cell is first
+        if taking and isinstance(cell, CodeCell):
+            lines.append(cell.code)
+            if cell.is_last:
+                break
+    return "\n".join(lines)
 
 
 def section_cells(cell: SectionCell) -> list[Cell]:

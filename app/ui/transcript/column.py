@@ -11,15 +11,11 @@ from typing import Generic, TypeVar
 from app.ui.transcript.cells import (
     Cell,
     CodeCell,
-    CustomCell,
-    FilesCell,
     FooterCell,
     NoticeCell,
-    ProgressCell,
     ProseCell,
     SectionCell,
     TableCell,
-    ThinkingCell,
     UserCell,
 )
 
@@ -67,7 +63,7 @@ def estimate_height(cell: Cell, width: int, m: Measures) -> int:
             return round((code.count("\n") + 1) * m.code_line + (40 if cell.first_line == 0 else 0))
         case NoticeCell():
             return round(m.line * 3)
-        case ThinkingCell() | ProgressCell() | FooterCell() | FilesCell() | CustomCell():
+        case _:
             return round(m.line * 1.4)
 
 

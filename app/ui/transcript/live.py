@@ -9,9 +9,13 @@ from app.ui.transcript.cells import (
     Grouper,
     NoticeCell,
     ProgressCell,
+    SectionCell,
     ThinkingCell,
 )
 from app.ui.transcript.messages import answer_cells
+from app.ui.transcript.sections import sections
+
+_BULK_CHARS = 20_000  # more at once than any model writes in a frame: an answer come back to
 
 
 class LiveAnswer:
@@ -61,6 +65,7 @@ class LiveAnswer:
             self._thinking = ["".join(self._thinking)]
             open_cells.append(ThinkingCell(clean(self._thinking[0]), None, is_running=True))
         elif self._splitter is not None:
+            self._take_bulk(self._splitter)
             committed, self._tail = self._splitter.take()
             self._done += self._grouper.add(committed)
             open_cells = self._grouper.rest(self._tail)
@@ -69,6 +74,19 @@ class LiveAnswer:
         if self.notice is not None:
             open_cells = [*open_cells, self.notice]
         return self._done + open_cells
+
+    def _take_bulk(self, splitter: StreamSplitter) -> None:
+        """Much text at once stays unparsed until it comes near the screen, but for its end."""
+        if len(splitter.unread) <= _BULK_CHARS:
+            return
+        cut = sections(splitter.unread)
+        if cut[-1].is_code:
+            return
+        self._done += self._grouper.rest([])
+        self._grouper = Grouper()
+        definitions = definitions_of(splitter.unread)
+        self._done += [SectionCell(section, definitions) for section in cut[:-1]]
+        splitter.skip_to(cut[-1].text)
 
     def _close_thinking(self, thought_s: float | None) -> None:
         text = "".join(self._thinking)

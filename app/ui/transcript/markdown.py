@@ -24,6 +24,7 @@ from app.ui.transcript.bracket_math import bracket_math_plugin
 MAX_INLINE_CHARS = 8_000
 """A paragraph longer than this is shown as plain text: nested delimiters cost more than linear."""
 _MAX_MARKERS = 400
+_MOST_MARKERS = 600
 _MAX_NESTING = 24
 _MAX_DEFINITION_CHARS = 4_000
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
@@ -102,10 +103,12 @@ def is_too_dense(source: str) -> bool:
     for paragraph in source.split("\n\n"):
         if len(paragraph) > MAX_INLINE_CHARS:
             return True
-        if len(paragraph) > _MAX_MARKERS * 2 and (
-            len(_MARKERS.findall(paragraph)) > max(_MAX_MARKERS, len(paragraph) // 4)
-        ):
-            return True
+        if len(paragraph) > _MAX_MARKERS * 2:
+            count = len(_MARKERS.findall(paragraph))
+            if count > max(_MAX_MARKERS, len(paragraph) // 4):
+                return True
+            if count > _MOST_MARKERS and "|" not in paragraph:  # a table may have many
+                return True
     return False
 
 

@@ -12,6 +12,7 @@ from app.ui.transcript.cells import (
     FilesCell,
     FooterCell,
     NoticeCell,
+    RoomCell,
     SectionCell,
     ThinkingCell,
     UserCell,
@@ -26,7 +27,8 @@ class MessageItem:
     """One message as the transcript shows it.
 
     `index` and `count` place it among its siblings (0-based). `summary` is one line under an
-    answer, `details` its facts as pairs of name and value.
+    answer, `details` its facts as pairs of name and value. `room`
+    is the divider above it.
     """
 
     id: int
@@ -40,6 +42,7 @@ class MessageItem:
     summary: str = ""
     details: tuple[tuple[str, str], ...] = ()
     notice: NoticeCell | None = None
+    room: RoomCell | None = None
 
     @property
     def text(self) -> str:
@@ -54,7 +57,7 @@ class MessageItem:
 
 def message_cells(item: MessageItem) -> list[Cell]:
     """The cells of a message that is not streaming; long text stays unparsed."""
-    cells: list[Cell] = []
+    cells: list[Cell] = [] if item.room is None else [item.room]
     files = tuple(
         (part.name, len(part.text)) for part in item.parts if isinstance(part, AttachmentPart)
     )

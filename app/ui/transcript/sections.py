@@ -17,6 +17,8 @@ from app.ui.transcript.blocks import GIANT_CHARS, closes_fence, fence_language, 
 _SECTION_CHARS = 3_000
 _SECTION_LINES = 150
 MOST_CHARS = 6_000
+_MOST_LINES = 300  # of a list or table without a blank line
+_GIANT_LINES = 400
 _FRESH_START = re.compile(r"[A-Za-z#\"'(*_`|À-￿]")
 _LIST_START = re.compile(r"[*+-][ \t]|\d{1,9}[.)][ \t]")
 _TABLE_RULE = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
@@ -37,7 +39,7 @@ def sections(text: str) -> list[Section]:
     """The slices, which together are the text (heads of cut tables repeated)."""
     if not text:
         return []
-    if len(text) <= GIANT_CHARS:
+    if len(text) <= GIANT_CHARS and text.count("\n") <= _GIANT_LINES:
         return [Section(text)]
     return _Cutter().cut(text)
 
@@ -81,7 +83,9 @@ class _Cutter:
         if may_cut:
             self._flush()
             self._head = ""
-        elif self._chars >= MOST_CHARS:
+        elif self._chars >= MOST_CHARS or (
+            len(self._lines) >= _MOST_LINES and not line[:1].isspace()
+        ):
             head = self._head if "|" in line else ""
             self._flush()
             if head:

@@ -13,6 +13,7 @@ from app.ui.transcript.cells import (
     NoticeCell,
     ProgressCell,
     ProseCell,
+    RoomCell,
     TableCell,
     ThinkingCell,
     UserCell,
@@ -20,6 +21,7 @@ from app.ui.transcript.cells import (
 from app.ui.transcript.code_view import CodeView
 from app.ui.transcript.look import Look
 from app.ui.transcript.prose_view import ProseView
+from app.ui.transcript.room_view import RoomView
 from app.ui.transcript.small_views import FilesView, FooterView, NoticeView, ProgressView
 from app.ui.transcript.table_view import TableView
 from app.ui.transcript.thinking_view import ThinkingView
@@ -34,6 +36,7 @@ _VIEWS: dict[type, type[CellView]] = {
     ThinkingCell: ThinkingView,
     ProgressCell: ProgressView,
     NoticeCell: NoticeView,
+    RoomCell: RoomView,
     FooterCell: FooterView,
 }
 
