@@ -60,7 +60,7 @@ def pick_font(app: QApplication) -> None:
         app.setFont(QFont(family, 10))
 
 
-async def shoot(app: QApplication, folder: Path, scheme: str, scale: int, names: list[str]) -> None:
+async def shoot(app: QApplication, folder: Path, scheme: str, scale: str, names: list[str]) -> None:
     """Every scene in one look, each in a fresh window with a fresh store."""
     for name in names:
         with tempfile.TemporaryDirectory() as home:
@@ -194,7 +194,7 @@ def main() -> int:
     parser.add_argument("--schemes", default="light,dark")
     parser.add_argument("--scales", default="1,2")
     parser.add_argument("--scheme", help=argparse.SUPPRESS)
-    parser.add_argument("--scale", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--scale", default="1", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.scheme:
         return child(options)

@@ -120,3 +120,6 @@ class FakeSeat:
 
     async def status(self) -> None:
         """Nothing is known of its devices."""
+
+    def stream(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+        return FakeEngine().stream(request)

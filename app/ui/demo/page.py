@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPalette, QShowEvent
+from PySide6.QtGui import QPalette, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.ui.agent.cards import ApprovalView, QuestionView, TodoView, ToolCardView
@@ -114,6 +114,18 @@ class DemoPage(QWidget):
         """Esc: the controller decides what ends."""
         self.escaped.emit()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """In a narrow window, or in large type, what the menus have too makes room."""
+        em = self._theme.em()
+        self.large.setVisible(self.width() > em * 44)
+        self.reset.setVisible(self.width() > em * 36)
+        self.back.setText(self.tr("All cards") if self.width() > em * 30 else "")
+        self.back.updateGeometry()
+
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.shown.emit()
@@ -121,6 +133,8 @@ class DemoPage(QWidget):
     def _make_head(self, icons: Icons) -> None:
         self.back = FlatButton(self.tr("All cards"), self)
         icons.bind(self.back, "chevron-left")
+        self.back.setAccessibleName(self.tr("All cards"))
+        self.back.setToolTip(self.tr("All cards"))
         self.back.clicked.connect(self.escaped)
         self._title = QLabel(self)
         self._hint = QLabel(self)
@@ -199,3 +213,4 @@ class DemoPage(QWidget):
         ):
             button.setFont(self._theme.small_font())
             button.updateGeometry()
+        self._fit()
