@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # Other programs of the same installation; a frozen app has no interpreter to start them with.
 HIDDEN: dict[str, str] = {
     "_engine": "app.engine.__main__",
+    "_probe": "app.engine.probe",
     "_sandbox": "app.agent.sandbox_launcher",
     "_check_header": "app.library.check_header",
     "_render": "app.engine.chat.render_child",
@@ -106,7 +107,10 @@ def _open_window(arguments: list[str]) -> int:
     paths = importlib.import_module("app.core.paths").find_paths()
     paths.make()
     spawn = importlib.import_module("app.client.spawn")
-    spare = spawn.SpareEngine.begin(spawn.engine_log(paths))
+    known = importlib.import_module("app.client.backends").installation(paths.backends_file).known()
+    spare = None
+    if known is not None:  # else each backend is tried first, once
+        spare = spawn.SpareEngine.begin(spawn.engine_log(paths), known.folder)
     try:
         importlib.import_module("app.ui.application").import_plainly()
         return int(importlib.import_module("app.compose").main(arguments, spare))

@@ -92,10 +92,15 @@ async def _run_window(
     if marks is not None:
         marks.follow(window, window.chat_page, window.chats.send)
 
+    said: set[str] = set()
+
     def on_view(view: EngineView) -> None:
         if marks is not None:
             marks.see(view)
         window.set_engine_view(view)
+        if view.notice and view.notice not in said:
+            said.add(view.notice)
+            window.toast.say(view.notice)
         late.set_engine_view(view)
 
     seat.on_change = on_view

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from app import __version__
 from app.agent.sandbox import probe_sandbox
 from app.cli.local_engine import models_folder
+from app.client.backends import Backends, installation
 from app.client.supervisor import EngineSupervisor
 from app.core.control import EngineBoot, EngineStatus
 from app.core.errors import GarretError
@@ -86,6 +87,7 @@ async def collect() -> dict[str, Any]:
         _versions(),
         *_folders(paths, folder),
         engine,
+        *_backends(installation(paths.backends_file)),
         _hardware_finding(hardware),
         Finding(
             "sandbox",
@@ -129,6 +131,19 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "missing"
     return found
+
+
+def _backends(backends: Backends) -> list[Finding]:
+    """One line for each engine backend beside the built-in one."""
+    return [
+        Finding(
+            "backend",
+            "ok" if verdict.works else "note",
+            f"{verdict.name}: {verdict.sentence}",
+            "" if verdict.works else f"To try it again, delete {backends.state_file}.",
+        )
+        for verdict in backends.verdicts()
+    ]
 
 
 def _versions() -> Finding:

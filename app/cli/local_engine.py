@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+from app.client.backends import installation
 from app.client.supervisor import EngineSupervisor
 from app.core.control import EngineBoot, LoadSpec
 from app.core.engine_view import EngineView
@@ -74,6 +75,7 @@ async def local_engine(
         boot or EngineBoot(token="", prefix_cache_dir=str(paths.prefix_cache)),
         paths.logs / "engine.log",
         on_change=on_change,
+        backends=installation(paths.backends_file),
     )
     try:
         await supervisor.start()

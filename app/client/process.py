@@ -57,9 +57,12 @@ class EngineProcess:
         *,
         command: Sequence[str] | None = None,
         spare: SpareEngine | None = None,
+        libraries: Path | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> EngineProcess:
         """Starts the engine, or goes on with a spare one, and waits until its socket listens.
+
+        `libraries` is the folder of another backend's llama.cpp.
 
         Raises:
             EngineNotInstalled: llama-cpp-python does not import.
@@ -67,12 +70,13 @@ class EngineProcess:
         """
         loop = asyncio.get_running_loop()
         exited, first_line = asyncio.Event(), loop.create_future()
-        taken = spare.take() if spare is not None and command is None else None
+        fits = spare is not None and command is None and spare.libraries == libraries
+        taken = spare.take() if spare is not None and fits else None
         if taken is not None:
             popen, log_start = taken
         else:
             log_start = log_size(log_path)
-            popen = spawn(list(command or engine_command()), log_path)
+            popen = spawn(list(command or engine_command(libraries=libraries)), log_path)
 
         def read_log() -> str:
             return log_tail(log_path, log_start)

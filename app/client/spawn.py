@@ -26,11 +26,12 @@ _SCRUBBED = (
 )
 
 
-def engine_command() -> list[str]:
-    """How to start the engine from this installation, frozen or not."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, "_engine"]
-    return [sys.executable, "-m", "app.engine"]
+def engine_command(helper: str = "_engine", libraries: Path | None = None) -> list[str]:
+    """How to start the engine (or its "_probe") from this installation, frozen or not."""
+    modules = {"_engine": "app.engine", "_probe": "app.engine.probe"}
+    start = [helper] if getattr(sys, "frozen", False) else ["-m", modules[helper]]
+    chosen = ["--libraries", str(libraries)] if libraries is not None else []
+    return [sys.executable, *start, *chosen]
 
 
 def engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -43,7 +44,7 @@ def engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept["GGML_NO_BACKTRACE"] = "1"
     kept["PYTHONUNBUFFERED"] = "1"
     kept["PYTHONSAFEPATH"] = "1"  # `-m` would put the working directory on the path
-    kept["PYTHONPATH"] = str(_app_root())
+    kept["PYTHONPATH"] = str(app_root())
     return kept
 
 
@@ -54,16 +55,20 @@ class SpareEngine:
     starts the first engine process takes it; not taken, it is let go.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], log_start: int) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], log_start: int, libraries: Path | None = None
+    ) -> None:
         self._popen: subprocess.Popen[bytes] | None = popen
         self._log_start = log_start
+        self.libraries = libraries
 
     @classmethod
-    def begin(cls, log_path: Path) -> SpareEngine | None:
+    def begin(cls, log_path: Path, libraries: Path | None = None) -> SpareEngine | None:
         """Starts it; None where no process can be started (the real start will say why)."""
         try:
             log_start = log_size(log_path)
-            return cls(spawn(engine_command(), log_path), log_start)
+            command = engine_command(libraries=libraries)
+            return cls(spawn(command, log_path), log_start, libraries)
         except OSError:
             return None
 
@@ -102,7 +107,7 @@ def spawn(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=log,
             # The app's own folder: ggml also looks for libraries in the working directory.
-            cwd=_app_root(),
+            cwd=app_root(),
             env=engine_environment(os.environ),
             close_fds=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -110,7 +115,8 @@ def spawn(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _app_root() -> Path:
+def app_root() -> Path:
+    """The folder `app` lies in; in a bundle, the one with everything."""
     return Path(__file__).resolve().parents[2]
 
 

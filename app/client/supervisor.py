@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.client.backends import Backends
 from app.client.control import ControlClient
 from app.client.openai_chat import OpenAIChatEngine
 from app.client.process import EngineProcess
@@ -28,6 +29,7 @@ from app.core.control import EngineBoot, EngineStatus, LoadSpec, ModelInfo
 from app.core.engine_view import EngineView, Phase
 from app.core.errors import (
     EngineDied,
+    EngineNotInstalled,
     EngineUnreachable,
     GarretError,
     NoModelLoaded,
@@ -51,6 +53,7 @@ class EngineSupervisor:
         on_change: called on the loop's thread with each new EngineView.
         command: another engine command, for tests.
         spare: an engine started early, for the first start.
+        backends: the choice of llama.cpp libraries; the built-in ones without.
     """
 
     def __init__(
@@ -61,12 +64,14 @@ class EngineSupervisor:
         on_change: Callable[[EngineView], None] = lambda _view: None,
         command: Sequence[str] | None = None,
         spare: SpareEngine | None = None,
+        backends: Backends | None = None,
     ) -> None:
         self._boot = boot
         self._log_path = log_path
         self._on_change = on_change
         self._command = command
         self._spare = spare
+        self._backends = backends
         self._process: EngineProcess | None = None
         self._control: ControlClient | None = None
         self._chat: OpenAIChatEngine | None = None
@@ -193,13 +198,35 @@ class EngineSupervisor:
         self._show(phase=phase, model=None, loading_id=None, load_fraction=0.0)
         token = secrets.token_urlsafe(32)
         boot = dataclasses.replace(self._boot, token=token)
-        process = await EngineProcess.start(
-            boot, self._log_path, command=self._command, spare=self._spare
-        )
+        process = await self._start_process(boot)
         self._process = process
         self._control = ControlClient(process.base_url, token)
         self._chat = OpenAIChatEngine(process.base_url, token, own=True)
         self._show(phase="idle", base_url=process.base_url, pid=process.pid)
+
+    async def _start_process(self, boot: EngineBoot) -> EngineProcess:
+        """With the best backend that starts; one that does not is passed over from then on."""
+        while True:
+            backend = None
+            if self._backends is not None:
+                backend = await asyncio.to_thread(self._backends.choose)
+            libraries = backend.folder if backend is not None else None
+            try:
+                return await EngineProcess.start(
+                    boot,
+                    self._log_path,
+                    command=self._command,
+                    spare=self._spare,
+                    libraries=libraries,
+                )
+            except (EngineDied, EngineNotInstalled) as error:
+                if self._backends is None or backend is None or error.facts.get("reason") == "port":
+                    raise
+                if not self._backends.mark_bad(backend, error.sentence):
+                    raise
+                self._show(
+                    notice=f"The {backend.name} engine did not start; another one is used now."
+                )
 
     async def _keep(self) -> None:
         while True:

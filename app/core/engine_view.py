@@ -13,7 +13,10 @@ Phase = Literal["stopped", "starting", "idle", "loading", "ready", "restarting",
 
 @dataclass(frozen=True, slots=True)
 class EngineView:
-    """The engine as the user sees it. `error` says what happened last, also while it recovers."""
+    """The engine as the user sees it.
+
+    `error` says what happened last, also while it recovers; `notice` what is worth saying once.
+    """
 
     phase: Phase = "stopped"
     model: ModelInfo | None = None
@@ -22,6 +25,7 @@ class EngineView:
     error: GarretError | None = None
     base_url: str | None = None
     pid: int | None = None
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Paths:
         return self.data / "network.jsonl"
 
     @property
+    def backends_file(self) -> Path:
+        return self.data / "backends.json"
+
+    @property
     def updates_file(self) -> Path:
         return self.data / "updates.json"
 

@@ -18,8 +18,14 @@ _SCRUBBED = (
 )
 
 
-def prepare() -> None:
-    """A clean environment, the app's own folder as working directory, no core dumps."""
+def prepare(libraries: Path | None = None) -> None:
+    """A clean environment, the app's own folder as working directory, no core dumps.
+
+    `libraries` is the folder of another backend's llama.cpp.
+
+    Raises:
+        EngineError: that folder is not one of ours.
+    """
     for name in list(os.environ):
         if name in _SCRUBBED or name.endswith("_API_KEY"):
             del os.environ[name]
@@ -28,11 +34,14 @@ def prepare() -> None:
     if sys.platform != "win32":
         resource = importlib.import_module("resource")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if libraries is not None:
+        importlib.import_module("app.engine.libraries").use_libraries(libraries)
 
 
 def main(argv: list[str] | None = None) -> int:
-    del argv  # everything comes on stdin
-    prepare()
+    """Runs the engine; all but the backend's folder comes on stdin."""
+    arguments = sys.argv[1:] if argv is None else argv
+    prepare(Path(arguments[1]) if arguments[:1] == ["--libraries"] else None)
     process = importlib.import_module("app.engine.process")
     return int(process.run())
 

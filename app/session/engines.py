@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from app.client.backends import installation
 from app.client.openai_chat import OpenAIChatEngine
 from app.client.spawn import SpareEngine, engine_log
 from app.client.supervisor import EngineSupervisor, SupervisedChatEngine
@@ -35,7 +36,11 @@ def build_engine(
         chat = OpenAIChatEngine(url, settings.text("engine.remote_key") or None)
         return RemoteEngine(chat, on_change, settings.text("models.last")), chat
     supervisor = EngineSupervisor(
-        engine_boot(paths, settings), engine_log(paths), on_change=on_change, spare=spare
+        engine_boot(paths, settings),
+        engine_log(paths),
+        on_change=on_change,
+        spare=spare,
+        backends=installation(paths.backends_file),
     )
     store = Store(models_folder(paths, settings))
     local = LocalEngine(

@@ -19,7 +19,7 @@ COMMAND = [sys.executable, str(Path(__file__).with_name("fake_engine.py"))]
 @pytest.fixture
 def spare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpareEngine]:
     for module in (spawn, process):
-        monkeypatch.setattr(module, "engine_command", lambda: COMMAND)
+        monkeypatch.setattr(module, "engine_command", lambda **_: COMMAND)
     found = SpareEngine.begin(tmp_path / "engine.log")
     assert found is not None
     yield found
@@ -73,5 +73,5 @@ def test_one_that_nobody_took_is_ended(spare: SpareEngine) -> None:
 
 
 def test_no_spare_engine_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "engine_command", lambda: [str(tmp_path / "missing")])
+    monkeypatch.setattr(spawn, "engine_command", lambda **_: [str(tmp_path / "missing")])
     assert SpareEngine.begin(tmp_path / "engine.log") is None
