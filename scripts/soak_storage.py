@@ -186,11 +186,11 @@ def kill_once(folder: Path, seed: int, tally: Tally) -> None:
     tally.kills += 1
     lines = journal.read_text().splitlines() if journal.exists() else []
     notes = [json.loads(line) for line in lines if line.endswith("}")]
-    tally.problems += _file_problems(folder / "chats.sqlite3", tally.kills)
-    asyncio.run(_compare(folder, notes, killed_at, tally))
+    tally.problems += file_problems(folder / "chats.sqlite3", tally.kills)
+    asyncio.run(compare(folder, notes, killed_at, tally))
 
 
-def _file_problems(path: Path, kill: int) -> list[str]:
+def file_problems(path: Path, kill: int) -> list[str]:
     with closing(sqlite3.connect(path)) as connection:
         found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
         orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
@@ -199,7 +199,7 @@ def _file_problems(path: Path, kill: int) -> list[str]:
     return problems + ([f"kill {kill}: orphans {orphans}"] if orphans else [])
 
 
-async def _compare(
+async def compare(
     folder: Path, notes: list[dict[str, Any]], killed_at: float, tally: Tally
 ) -> None:
     ended = {n["id"]: n["text"] for n in notes if n["kind"] == "stored" and n["text"] is not None}
