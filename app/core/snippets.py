@@ -71,7 +71,9 @@ def snippets(endpoint: Endpoint) -> tuple[Snippet, ...]:
         Snippet(
             "Aider",
             "a terminal",
-            f"aider --model openai/{model} --openai-api-base {url}/v1 --openai-api-key {key}",
+            "export LITELLM_LOCAL_MODEL_COST_MAP=True\n"
+            f"aider --model openai/{model} --openai-api-base {url}/v1 --openai-api-key {key}"
+            " --no-show-model-warnings",
         ),
         Snippet(
             "Continue",
