@@ -84,7 +84,11 @@ async def _run_window(
     state = WindowState(paths.config / "window.ini")
     chat = marks.engine if marks is not None else seat
     services = ChatServices(
-        storage, chat, seat, lambda: late.instructions() or settings.text("chat.system_prompt")
+        storage,
+        chat,
+        seat,
+        lambda: late.instructions() or settings.text("chat.system_prompt"),
+        lambda: next(iter(settings.items("agent.recent_folders")), ""),
     )
     window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)

@@ -58,6 +58,11 @@ class CompletionList(QListWidget):
         box.completion_key.connect(self._on_key)
         self.hide()
 
+    def refresh(self) -> None:
+        """There may be something else to offer now."""
+        if self._box.hasFocus():
+            self._on_text()
+
     def _on_text(self) -> None:
         text, position = self._box.toPlainText(), self._box.textCursor().position()
         word, start = word_before(text, position)

@@ -19,6 +19,7 @@ from app.ui.completion import CompletionList, Offer
 from app.ui.context_gauge import ContextUse
 from app.ui.context_popover import ContextPopover
 from app.ui.engine_view_controller import EngineViewController
+from app.ui.file_offers import FileOffer, FileOffers
 from app.ui.ports import ChatServices
 from app.ui.prompt_dialogs import FillDialog, PromptLibraryDialog
 from app.ui.tasks import TaskOwner
@@ -65,6 +66,9 @@ class ComposerController(QObject):
         chats.usage_known.connect(self._on_usage)
         chats.speed_known.connect(self._on_speed)
         chats.answering_changed.connect(self._on_answering)
+        self.files = FileOffers(
+            composer, services.workspace, tasks, lambda: self.completion.refresh(), self
+        )
         self.completion = CompletionList(composer.text, self._offers, self._take, page)
         self.reload_prompts()
 
@@ -176,6 +180,8 @@ class ComposerController(QObject):
             self._library.set_prompts(self._prompts)
 
     def _offers(self, word: str, is_first: bool) -> Sequence[Offer]:
+        if word.startswith("@"):
+            return self.files.offers(word)
         if not is_first or not word.startswith("/"):
             return ()
         start = word[1:].casefold()
@@ -186,6 +192,10 @@ class ComposerController(QObject):
         ]
 
     def _take(self, offer: Offer, start: int, end: int) -> None:
+        if isinstance(offer.value, FileOffer):
+            self._page.composer.replace(start, end, f"`{offer.value.path}` ")
+            self.files.attach(offer.value)
+            return
         prompt = offer.value
         assert isinstance(prompt, Prompt)
         if not prompt.variables:

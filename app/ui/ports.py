@@ -40,12 +40,14 @@ class EngineControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatServices:
-    """What the chat part works with. New chats begin with the standing instructions."""
+    """What the chat part works with. New chats begin with the standing instructions; “@” offers
+    files of the workspace ("" for none)."""
 
     storage: Storage
     engine: ChatEngine
     control: EngineControl
     standing_instructions: Callable[[], str] = str
+    workspace: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True)
