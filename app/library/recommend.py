@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.library.catalogue import Catalogue, CatalogueFile, CatalogueModel, Tier
@@ -12,6 +12,7 @@ from app.library.hardware import Hardware
 
 _LINE_BYTES_S = 100e6 / 8
 _USABLE_TOKENS_S = 10.0
+_LEAST_BITS = 2.6  # below it nobody has measured how much a model forgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +66,57 @@ def recommend(catalogue: Catalogue, hardware: Hardware, machine_id: str = "") ->
         return Recommendation(hardware.title, None, None, None, reason)
     tier = catalogue.tier(machine_id) if machine_id else _tier_like(catalogue, hardware)
     curated = _curated(choices, tier)
+    choices = [one for one in choices if _bits(one) >= _LEAST_BITS] or choices
+    choices = [one for one in choices if _leaves_room(one, hardware)] or choices
     best = curated or max(choices, key=_worth)
     wanted = tier.alternatives if tier and curated else ()
-    named = [one for one in choices if (one.model.id, one.file.quant) in wanted]
-    others = named + [one for one in choices if one.model.title != best.model.title]
+    better = _better(choices, best, wanted)
+    faster = _faster(choices, best)
+    if faster is not None and better is not None and faster.file == better.file:
+        faster = None
+    faster, better = _in_step(faster, best), _in_step(better, best)
+    return Recommendation(hardware.title, best, faster, better, reason_for(best))
+
+
+def _faster(choices: list[Choice], best: Choice) -> Choice | None:
+    """Another model that is clearly quicker without being a toy beside `best`, in the finest
+    quantization that is still quicker."""
     quick = [
         one
-        for one in others
-        if _speed(one) >= 1.25 * _speed(best) and _value(one) >= 0.6 * _value(best)
+        for one in choices
+        if one.model.title != best.model.title
+        and _speed(one) >= 1.25 * _speed(best)
+        and _value(one) >= 0.6 * _value(best)
     ]
-    faster = max(quick, key=_worth, default=None)
+    first = max(quick, key=_worth, default=None)
+    if first is None:
+        return None
+    finer = [
+        one for one in choices if one.model is first.model and _speed(one) >= 1.1 * _speed(best)
+    ]
+    return max(finer, key=_value)
+
+
+def _better(
+    choices: list[Choice], best: Choice, wanted: Sequence[tuple[str, str]]
+) -> Choice | None:
+    """A better model that is still usable; one that the tier names comes first."""
     fine = [
         one
         for one in choices
         if one.file != best.file
         and _value(one) > _value(best) + 0.3
+        and (one.model is not best.model or _bits(one) >= 1.1 * _bits(best))
         and _speed(one) >= max(4.0, 0.2 * _speed(best))
     ]
-    better = max(fine, key=lambda one: (_value(one), _speed(one)), default=None)
-    faster, better = _in_step(faster, best), _in_step(better, best)
-    return Recommendation(hardware.title, best, faster, better, reason_for(best))
+    named = [one for one in fine if (one.model.id, one.file.quant) in wanted]
+    return max(named or fine, key=lambda one: (_value(one), _speed(one)), default=None)
+
+
+def _leaves_room(choice: Choice, hardware: Hardware) -> bool:
+    """Where models share memory with everything else, the last drop is not recommended."""
+    pool = choice.plan.pools[-1]
+    return hardware.unified or pool.spare_bytes >= 0.08 * pool.capacity_bytes
 
 
 def _tier_like(catalogue: Catalogue, hardware: Hardware) -> Tier | None:
@@ -119,9 +151,10 @@ def reason_for(choice: Choice) -> str:
     where = ""
     if len(plan.pools) > 1 and plan.on_gpu_share < 0.99:
         where = ", sharing the work between graphics card and processor"
+    spare = f"{room / GIB:.0f} GB to spare" if room >= GIB else "nearly all that models may use"
     return (
         f"{choice.model.summary} It uses {plan.needed_bytes / GIB:.0f} GB of memory here"
-        f" ({max(0, room) / GIB:.0f} GB to spare){where}, keeps about {pages} pages in mind, and "
+        f" ({spare}){where}, keeps about {pages} pages in mind, and "
         f"writes {choice.speed_text} words or word pieces a second."
     )
 
@@ -182,9 +215,14 @@ def _about(tokens_s: float) -> tuple[float, float]:
     return tokens_s * 0.8, tokens_s * 1.2
 
 
+def _bits(choice: Choice) -> float:
+    """Bits per weight."""
+    return choice.file.size_bytes * 8 / (choice.model.params_b * 1e9)
+
+
 def _value(choice: Choice) -> float:
     """Quality less what coarse quantization costs (bits per weight; below 3 nobody measured)."""
-    bits = choice.file.size_bytes * 8 / (choice.model.params_b * 1e9)
+    bits = _bits(choice)
     if bits >= 4.3:
         loss = -min(1.5, (bits - 4.3) * 0.5)
     else:

@@ -86,7 +86,8 @@ class AccessDialog(QDialog):
         column.addLayout(grid)
         column.addSpacing(4)
         column.addWidget(buttons)
-        self.setMinimumWidth(520)
+        width = round(theme.em() * 32)
+        self.resize(width, column.heightForWidth(width))
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self.address.text())

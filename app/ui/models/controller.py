@@ -226,7 +226,7 @@ class ModelsController(QObject):
     def _recommended(self, rows: list[LibraryRow], jobs: list[LibraryRow]) -> Section:
         coming = {(row.repo, row.file) for row in jobs}
         other = self._machine_id
-        machines = [("", self.tr("This computer")), *self._library.machines()]
+        others = [(key, title[:1].upper() + title[1:]) for key, title in self._library.machines()]
         return Section(
             "recommended",
             self.tr("Recommended"),
@@ -243,7 +243,7 @@ class ModelsController(QObject):
             note=self.tr("This is what another computer could run.") if other else "",
             empty=self.tr("This machine has too little memory for a good coding model."),
             choice_name=self.tr("Show what suits another machine"),
-            choices=tuple(machines),
+            choices=(("", self.tr("This computer")), *others),
             chosen=other,
         )
 

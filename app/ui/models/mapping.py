@@ -182,12 +182,12 @@ def plan_picture(plan: Plan) -> MemoryPicture:
         PoolPart("Model", weights, "weights"),
         PoolPart("Conversation", context, "context"),
         PoolPart("Working room", work, "work"),
-        PoolPart("Stays free for models", spare, "free"),
-        PoolPart("Kept for everything else", sum(p.reserve_bytes for p in plan.pools), "reserve"),
+        PoolPart("Free", spare, "free"),
+        PoolPart("Held back", sum(pool.reserve_bytes for pool in plan.pools), "reserve"),
     ]
-    title = "Memory it takes here"
+    title = "How it fits"
     if over:
-        title = f"{title}: {memory_text(over)} more than there is"
+        title = f"{memory_text(over)} more than there is"
     return MemoryPicture(title, tuple(part for part in parts if part.size_bytes))
 
 
@@ -232,7 +232,8 @@ def _facts(row: LibraryRow) -> tuple[str, ...]:
 
 
 def _progress_words(progress: DownloadProgress) -> str:
-    size = f"{size_text(progress.bytes_done)} of {size_text(progress.bytes_total)}"
+    done, total = progress.bytes_done, progress.bytes_total
+    size = f"{size_text(done)} of {size_text(total)}"
     match progress.phase:
         case "downloading":
             words = [size]
@@ -242,12 +243,14 @@ def _progress_words(progress: DownloadProgress) -> str:
                 words.append(f"{duration_text(progress.left_s)} left")
             return " · ".join(words)
         case "queued":
-            return f"{size} · waits for its turn"
+            return f"{size if done else size_text(total)} · waits for its turn"
         case "waiting":
             wait = f" Again in {duration_text(progress.wait_s)}." if progress.wait_s >= 1 else ""
             return f"{progress.note or 'Waiting for the network.'}{wait}"
-        case "verifying" | "repairing":
+        case "verifying":
             return f"{size} · checking what has arrived"
+        case "repairing":
+            return "Some of it arrived damaged: finding that part and fetching it again"
         case "placing":
             return "Putting it in its place"
         case "elsewhere":

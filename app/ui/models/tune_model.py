@@ -163,6 +163,7 @@ class ModelSettingsDialog(QDialog):
         for value, title in _PRECISIONS:
             self.precision.addItem(title, value)
         self.precision.setCurrentIndex(max(0, self.precision.findData(settings.kv_type or "")))
+        self.precision.setFixedWidth(round(self._theme.em() * 8))
         label = QLabel(self.tr("&Precision of that memory"), self._body)
         label.setBuddy(self.precision)
         self.precision.setAccessibleName(self.tr("Precision of the conversation memory"))
@@ -222,7 +223,7 @@ class ModelSettingsDialog(QDialog):
         column.addWidget(self._words)
         column.addWidget(area, 1)
         column.addWidget(buttons)
-        self.resize(640, 660)
+        self.resize(780, 700)
 
     def _add_title(self, words: str) -> None:
         label = QLabel(words, self._body)
@@ -242,7 +243,7 @@ class ModelSettingsDialog(QDialog):
         check.setToolTip(self.tr("Off: as recommended"))
         box.setEnabled(fixed)
         box.setAccessibleName(words)
-        box.setMinimumWidth(120)
+        box.setFixedWidth(round(self._theme.em() * 8))
         check.toggled.connect(box.setEnabled)
         self._grid.addWidget(check, self._row, 0)
         self._grid.addWidget(box, self._row, 1)

@@ -104,7 +104,7 @@ def size_text(size_bytes: int) -> str:
         return f"{size_bytes / 1e9:.0f} GB"
     if size_bytes >= 1e9:
         return f"{size_bytes / 1e9:.1f} GB"
-    return f"{max(1, round(size_bytes / 1e6))} MB"
+    return f"{max(1, round(size_bytes / 1e6)) if size_bytes else 0} MB"
 
 
 def memory_text(size_bytes: int) -> str:
