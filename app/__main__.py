@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import sys
@@ -104,6 +105,7 @@ def _call(module: str, arguments: list[str]) -> int:
 
 def _open_window(arguments: list[str]) -> int:
     """The engine is started first: it needs as long as Qt and the window, and both need a core."""
+    gc.disable()  # until the window is there: imports leave nothing to collect
     paths = importlib.import_module("app.core.paths").find_paths()
     paths.make()
     spawn = importlib.import_module("app.client.spawn")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -39,7 +40,8 @@ if TYPE_CHECKING:  # imported for real once the window is on screen
 
 _DAY_S = 24 * 3600.0
 _FIRST_SECONDS_S = 5.0  # they belong to the window and the engine
-_PAGES_AT_LATEST_S = 2.0
+_PAGES_AT_LATEST_S = 4.0
+_LOOK_AGAIN_S = 0.1
 
 
 def main(argv: list[str], spare: SpareEngine | None = None) -> int:
@@ -124,6 +126,8 @@ async def _run_window(
     theme.changed.connect(lambda: follower.keep_text_size(tasks))
     unsubscribe = settings.subscribe(on_setting)
     window.show()
+    gc.freeze()  # what is there now stays to the end
+    gc.enable()
     tasks.start("engine-open", _seat_engine(seat, paths, settings, spare))
     tasks.start("maintain", _maintain(storage, window))
     tasks.start("mirror", _mirror(storage, settings))
@@ -160,7 +164,10 @@ class _Late:
     ) -> None:
         """Imports on a thread, builds on this one; the way to the first answer goes first."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._engine_runs.wait(), _PAGES_AT_LATEST_S)
+            async with asyncio.timeout(_PAGES_AT_LATEST_S):
+                await self._engine_runs.wait()
+                while window.chats.busy_chats:  # somebody has asked at once
+                    await asyncio.sleep(_LOOK_AGAIN_S)
         module = await asyncio.to_thread(importlib.import_module, "app.ui.settings.build")
         area: SettingsArea = module.SettingsArea(settings, theme, tasks, lambda: seat.view)
         window.add_page("settings", window.tr("Settings"), "settings", area.page, "Ctrl+,")
