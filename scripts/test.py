@@ -11,6 +11,8 @@ if not __package__:
 
 from scripts.bootstrap import interpreter
 
+MOST_WORKERS = 4  # each loads small models of its own
+
 
 def main() -> int:
     interpreter.ensure_modern()
@@ -29,7 +31,14 @@ def main() -> int:
     starter = installed_starter()
     if starter:
         environ.setdefault("GARRET_TEST_MODEL", str(starter))
-    return start("pytest", ["-o", "faulthandler_timeout=180", *sys.argv[1:]], environ)
+    options = ["-o", "faulthandler_timeout=180", *(sys.argv[1:] or side_by_side())]
+    return start("pytest", options, environ)
+
+
+def side_by_side() -> list[str]:
+    """For the whole suite: a file's tests stay together, two cores or more work at once."""
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    return ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
 
 
 if __name__ == "__main__":
