@@ -166,7 +166,7 @@ class _Late:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PAGES_AT_LATEST_S):
                 await self._engine_runs.wait()
-                while window.chats.busy_chats:  # somebody has asked at once
+                while window.chats.busy_chats:  # noqa: ASYNC110 - somebody has asked at once
                     await asyncio.sleep(_LOOK_AGAIN_S)
         module = await asyncio.to_thread(importlib.import_module, "app.ui.settings.build")
         area: SettingsArea = module.SettingsArea(settings, theme, tasks, lambda: seat.view)
