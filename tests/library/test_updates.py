@@ -218,6 +218,7 @@ def test_a_build_without_an_address_asks_nobody(tmp_path: Path) -> None:
         ("https://example.org/u.json", "c2hvcnQ=", False),
         ("https://example.org/u.json", "not base64", False),
     ],
+    ids=["good", "no encryption", "short key", "no key"],
 )
 def test_the_source_comes_from_the_build(tmp_path: Path, url: str, key: str, is_good: bool) -> None:
     (tmp_path / "build.json").write_text(json.dumps({"update_url": url, "update_key": key}))
