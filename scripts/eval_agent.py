@@ -145,6 +145,7 @@ async def work_on(
             tier=None if arguments.tier == "auto" else Tier(arguments.tier),
             max_test_rounds=arguments.rounds,
             test_command=arguments.test,
+            test_timeout_s=TEST_TIMEOUT_S,
             max_tokens=arguments.max_tokens,
             max_steps=20,
         )

@@ -58,7 +58,8 @@ class LoopGuard:
 
     def _is_swinging(self) -> bool:
         last = self._sequence[-2 * SWINGS :]
-        return len(last) == 2 * SWINGS and len(set(last)) == 2 and len(set(last[::2])) == 1
+        one, other = set(last[::2]), set(last[1::2])
+        return len(last) == 2 * SWINGS and len(one) == len(other) == 1 and one != other
 
 
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)

@@ -60,6 +60,7 @@ class AgentOptions:
     max_steps: int = 40
     max_test_rounds: int = 3
     test_command: str = ""
+    test_timeout_s: float = 120.0
     retry_for_s: float = 60.0
     sampling: Mapping[str, float | int] = field(default_factory=dict)
     max_tokens: int | None = None

@@ -129,6 +129,7 @@ class ToolOutcome:
     denied: bool = False  # a rule or the person said no
     stopped: bool = False  # cancelled while it ran
     exit_code: int | None = None  # of a command that ran to its end
+    ended_by: str = ""  # what ended a command that did not: "time", "memory", "output", "stop" …
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from dataclasses import dataclass, field
 
 from app.agent import text_calls
@@ -36,6 +37,11 @@ _LANGUAGES = {
     "py": "python", "js": "javascript", "ts": "typescript", "rs": "rust", "rb": "ruby",
     "sh": "bash", "go": "go", "java": "java", "c": "c", "cpp": "cpp", "html": "html", "css": "css",
 }  # fmt: skip
+_FRESH_TEMPERATURE = 0.8
+_ENDED_BY_CODE = ("time", "memory", "output", "processes")  # a command the written code ruined
+_PLACEHOLDER = re.compile(
+    r"\W*(?:the )?(?:complete |whole )?(?:new )?(?:content|code)\W*|\W*", re.I
+)
 _RETRY_TEMPERATURE = 0.5  # the same prompt answered greedily would give the same wrong file
 
 
@@ -56,6 +62,11 @@ class _Files:
     locked: list[str]
     may_create: list[str]
     written: set[str] = field(default_factory=set)
+    failed: set[tuple[tuple[str, str], ...]] = field(default_factory=set)
+
+    def has_failed(self, found: FileAnswer) -> bool:
+        """Whether the tests have seen these very files already."""
+        return _key(found) in self.failed
 
     def is_answered_by(self, text: str) -> bool:
         """Whether the one file there is has been written: what follows is only talk, and on a
@@ -79,6 +90,8 @@ class WholeFileLoop:
         self._corrections = 0
         self._calls = 0
         self._command = run.options.test_command
+        self._opening: tuple[Message, ...] = ()
+        self._failure = ""
 
     async def work(self, environment: str) -> Ended:
         """Runs to the end; `environment` opens the first turn.
@@ -105,10 +118,19 @@ class WholeFileLoop:
                 may_create=files.may_create,
                 shown=files.shown,
             )
+            if files.has_failed(found):
+                # Told that it is the same, a small model writes it a third time: a fresh try
+                # from the first turn, with another throw of the dice, gets further.
+                round_number += 1
+                if round_number > run.options.max_test_rounds:
+                    return self._gave_up(files, round_number - 1)
+                await self._start_over()
+                temperature = _FRESH_TEMPERATURE
+                continue
             if problem := self._problem(answer, found, files):
                 if self._corrections >= _MOST_CORRECTIONS:
                     return Ended("stopped", f"The model's answer could not be used: {problem}.")
-                await self._correct(problem)
+                await self._correct(problem, files)
                 temperature = _RETRY_TEMPERATURE
                 continue
             if not found.files:
@@ -119,8 +141,12 @@ class WholeFileLoop:
             ended = await self._check(files, round_number)
             if ended is not None:
                 return ended
+            files.failed.add(_key(found))
             round_number += 1
             temperature = _RETRY_TEMPERATURE
+            if round_number > 2:
+                await self._start_over()
+                temperature = _FRESH_TEMPERATURE
 
     async def _show(self, environment: str) -> _Files:
         """Appends the first turn with the files that matter."""
@@ -141,11 +167,27 @@ class WholeFileLoop:
         known = {file.path for file in selection.files} | set(selection.other_paths)
         may_create = [name for name in names if name not in known and not _is_named(name, known)]
         await run.add(Message.of("user", _first_turn(environment, self._task, selection, editable)))
+        self._opening = run.talk.messages
         for file in selection.files:
             with contextlib.suppress(GarretError, OSError):
                 await asyncio.to_thread(run.hands.saw, file.path)
         return _Files(
             {file.path: file.content for file in selection.files}, editable, locked, may_create
+        )
+
+    async def _start_over(self) -> None:
+        """Back to the first turn, all of which the engine remembers, with the last failure."""
+        opening = self._opening
+        last = opening[-1].text
+        hint = f"\n\n{self._failure}" if self._failure else ""
+        await self._run.restart([*opening[:-1], Message.of("user", f"{last}{hint}")])
+
+    def _gave_up(self, files: _Files, rounds: int) -> Ended:
+        changed = ", ".join(sorted(files.written)) or "nothing"
+        return Ended(
+            "failed",
+            f"Changed {changed}, but the tests still fail after {rounds} tries. "
+            "The changes are kept and can be undone.",
         )
 
     def _look_for_calls(self, answer: ModelAnswer) -> None:
@@ -162,18 +204,22 @@ class WholeFileLoop:
             return "it is empty"
         if found.refused and not found.files:
             return f"{', '.join(found.refused)} must not be changed"
+        if any(_PLACEHOLDER.fullmatch(content.strip()) for _, content in found.files):
+            return "it holds a placeholder instead of the code"
         if found.files and all(
             content.strip() == files.shown.get(path, "").strip() for path, content in found.files
         ):
             return "the file is the same as before, so the code that the task asks for is missing"
         return found.problem
 
-    async def _correct(self, problem: str) -> None:
+    async def _correct(self, problem: str, files: _Files) -> None:
         self._corrections += 1
         self._run.count("corrections")
+        # A form to fill in would be copied as it is.
+        what = f"the whole code of {files.editable[0]}" if len(files.editable) == 1 else "the files"
         text = (
-            f"Your answer could not be used: {problem}. Answer again: the path of the file alone "
-            "on a line, then the whole file in one fence, nothing else."
+            f"Your answer could not be used: {problem}. Write {what} now, from the first line to "
+            "the last, in one fenced block below the path, and nothing else."
         )
         self._run.emit(Correction(text))
         await self._run.add(Message.of("user", text))
@@ -203,8 +249,11 @@ class WholeFileLoop:
         changed = ", ".join(sorted(files.written)) or "nothing"
         if not self._command or run.hands.mode is Mode.LOOK:
             return Ended("done", f"Changed {changed}. There were no tests to run.")
-        outcome = await self._execute("run_shell_command", {"command": self._command})
-        if outcome.denied or outcome.exit_code is None:
+        limit_s = run.options.test_timeout_s
+        call: dict[str, str | int] = {"command": self._command, "timeout": int(limit_s)}
+        outcome = await self._execute("run_shell_command", call)
+        ran = outcome.exit_code is not None or outcome.ended_by in _ENDED_BY_CODE
+        if outcome.denied or not ran:
             return Ended("done", f"Changed {changed}. The tests were not run: {outcome.text}")
         passed = outcome.exit_code == 0
         output = _tail(outcome.text)
@@ -216,11 +265,10 @@ class WholeFileLoop:
             run.facts["rounds"] = round_number
             return Ended("done", f"Changed {changed}. The tests pass.")
         if round_number >= run.options.max_test_rounds:
-            return Ended(
-                "failed",
-                f"Changed {changed}, but the tests still fail after {round_number} tries. "
-                "The changes are kept and can be undone.",
-            )
+            return self._gave_up(files, round_number)
+        if outcome.ended_by == "time":
+            output += "\nThe code never comes to an end: look for a loop that is not left."
+        self._failure = f"An earlier try failed `{self._command}` like this:\n\n{output}"
         text = (
             f"I ran `{self._command}` and it failed:\n\n{output}\n\n"
             "Find the mistake in your code, mend it, and answer with the complete new file."
@@ -228,7 +276,7 @@ class WholeFileLoop:
         await run.add(Message.of("user", text))
         return None
 
-    async def _execute(self, name: str, arguments: dict[str, str]) -> ToolOutcome:
+    async def _execute(self, name: str, arguments: dict[str, str | int]) -> ToolOutcome:
         self._calls += 1
         call = ToolCallPart(
             f"garret_{self._run.run_id[:8]}_{len(self._run.talk.messages)}_{self._calls}",
@@ -239,6 +287,10 @@ class WholeFileLoop:
         if self._run.mailbox.stop.is_set():
             raise Stopped
         return outcome
+
+
+def _key(found: FileAnswer) -> tuple[tuple[str, str], ...]:
+    return tuple((path, content.strip()) for path, content in found.files)
 
 
 def _locked(selection: Selection, names: list[str]) -> list[str]:

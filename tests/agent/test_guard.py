@@ -55,3 +55,10 @@ def test_repeated_prose_is_noticed_and_code_is_not() -> None:
         "".join(f"Sentence number {n} says something new. " for n in range(99))
     )
     assert not repeats_itself("Short.")
+
+
+def test_reading_the_same_and_then_editing_is_no_swing() -> None:
+    guard = LoopGuard()
+    for _ in range(5):
+        judge(guard, "read", reads=True)
+    assert judge(guard, "edit", changed=True) == "go_on"

@@ -161,3 +161,35 @@ def test_a_new_file_named_in_the_task_is_created(tmp_path: Path) -> None:
     end = ended(work(Agent(engine, hands, OPTIONS), "Write hello.py that says hi."))
     assert end.files_changed == ("hello.py",)
     assert isinstance(engine.requests[0].messages[0], Message)
+
+
+def test_the_same_failing_file_again_starts_over_with_what_failed(tmp_path: Path) -> None:
+    engine = FakeEngine(answer(WRONG), answer(WRONG), answer(RIGHT))
+    end = ended(work(Agent(engine, Project(tmp_path), OPTIONS), "Complete solution.py."))
+    assert (end.status, end.turns) == ("done", 3)
+    first, _, fresh = (request.messages for request in engine.requests)
+    assert len(fresh) == len(first)  # nothing of the failed talk is in the way
+    assert fresh[-1].text.startswith(first[-1].text)  # and the engine remembers most of it
+    assert "assert [1] == [2]" in fresh[-1].text
+
+
+def test_a_placeholder_is_never_written_over_the_file(tmp_path: Path) -> None:
+    hands = Project(tmp_path)
+    engine = FakeEngine(text("solution.py\n```python\n(new content)\n```"))
+    end = ended(work(Agent(engine, hands, OPTIONS), "Complete solution.py."))
+    assert (end.status, hands.jail.files["solution.py"]) == ("stopped", STUB.encode())
+    assert "(new content)" not in engine.requests[-1].messages[-1].text
+
+
+def test_code_that_never_ends_is_fed_back(tmp_path: Path) -> None:
+    endless = iter([ToolOutcome("Stopped: the time limit passed.", ended_by="time")])
+
+    def command(line: str) -> ToolOutcome:
+        return next(endless, ToolOutcome("1 passed", exit_code=0))
+
+    hands = FakeHands(tmp_path, {"solution.py": STUB}, command=command)
+    (tmp_path / "solution.py").write_text(STUB)
+    engine = FakeEngine(answer(WRONG), answer(RIGHT))
+    end = ended(work(Agent(engine, hands, OPTIONS), "Complete solution.py."))
+    assert (end.status, end.turns) == ("done", 2)
+    assert "never comes to an end" in engine.requests[-1].messages[-1].text

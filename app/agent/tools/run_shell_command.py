@@ -185,6 +185,7 @@ class RunShellCommand:
             changes=changes,
             stopped=result.ended_by == "stop",
             exit_code=result.exit_code,
+            ended_by=result.ended_by,
         )
 
     async def _start(
