@@ -176,7 +176,7 @@ def scripted() -> Iterator[Endpoint]:
     """Our API over an engine that only says ANSWER; its key is asked for like any other."""
     service = ScriptedService(ScriptedModel(ANSWER, model_id="scripted-model", n_ctx=1_000_000))
     with serving(service) as url:
-        yield Endpoint(url, USER_KEY, "scripted-model", 32_768)
+        yield Endpoint(url, USER_KEY, "scripted-model", 900_000)  # a byte is a token here
 
 
 def model_name(url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ class FakeRunner:
     """A DemoRunner that tells a short story."""
 
     n_params: int = 1_500_000_000
+    workspace = Path("/demo/folder")
     hold: bool = False
 
     def __post_init__(self) -> None:
@@ -127,9 +129,16 @@ class Bench:
         self.runner = FakeRunner(**options)
         self.errors: list[Exception] = []
         self.tasks = TaskOwner(lambda _name, error: self.errors.append(error))
+        self.opened: list[Path] = []
         runner: Any = self.runner
         self.control = DemoController(
-            self.page, runner, CARDS, self.tasks, lambda model_id: model_id, lambda: False
+            self.page,
+            runner,
+            CARDS,
+            self.tasks,
+            lambda model_id: model_id,
+            lambda: False,
+            self.opened.append,
         )
 
     async def show(self) -> None:
@@ -170,6 +179,8 @@ async def test_arrows_choose_and_enter_runs_a_card(
     assert "Done in 4 s" in bench.page.status.text()
     assert "none led to another computer" in bench.page.facts.text
     assert "It is being started again" in bench.story
+    bench.page.open.click()
+    assert bench.opened == [Path("/demo/folder")]
     bench.page.escape()
     assert not bench.page.is_on_stage
     await bench.close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+
 from app.core.engine_view import EngineView
 from app.core.paths import Paths
 from app.session.demo_run import DemoRunner
@@ -42,6 +45,7 @@ class DemoArea:
             tasks,
             self._name_of,
             lambda: window.chats.is_answering or is_busy(),
+            lambda path: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))),
         )
         window.add_page("demo", window.tr("Demo"), "present", self.page, "Ctrl+4")
         self.page.models_wanted.connect(lambda: window.show_page("models"))

@@ -52,7 +52,7 @@ class CardView(QWidget):
         self._title.setText(face.title)
         self._summary.setText(face.summary)
         self._footer.setText(face.below or " ")
-        self._kind.set_text(face.kind, "good" if face.kind == "Agent" else "quiet")
+        self._kind.set_text(face.kind, "good" if face.kind.startswith("Agent") else "quiet")
         self.setAccessibleName(face.spoken)
         self._restyle()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
@@ -46,6 +47,7 @@ class DemoController(QObject):
     Args:
         name_of: a model's name for people.
         is_busy: whether a chat or an agent needs the engine; then nothing is read beforehand.
+        open_path: shows a file or a folder with the system's own program.
     """
 
     leave_large_type = Signal()
@@ -58,6 +60,7 @@ class DemoController(QObject):
         tasks: TaskOwner,
         name_of: Callable[[str], str],
         is_busy: Callable[[], bool],
+        open_path: Callable[[Path], object] = lambda _path: None,
     ) -> None:
         super().__init__(page)
         self._page = page
@@ -66,6 +69,8 @@ class DemoController(QObject):
         self._tasks = tasks
         self._name_of = name_of
         self._is_busy = is_busy
+        self._open_path = open_path
+        self._written: tuple[str, ...] = ()
         self._story = Story(page.transcript)
         self._asked: dict[int, Approval | Question] = {}
         self._read: set[str] = set()
@@ -78,6 +83,7 @@ class DemoController(QObject):
         page.stop_wanted.connect(runner.stop)
         page.reset_wanted.connect(self.reset)
         page.escaped.connect(self._on_escape)
+        page.open_wanted.connect(self._on_open)
         page.card_action.connect(self._on_answer)
         self._draw()
 
@@ -137,6 +143,13 @@ class DemoController(QObject):
         else:
             self.leave_large_type.emit()
 
+    def _on_open(self) -> None:
+        """A page is opened itself, anything else by its folder."""
+        folder = self._runner.workspace
+        if folder is not None:
+            pages = [name for name in self._written if name.endswith(".html")]
+            self._open_path(folder / pages[0] if pages else folder)
+
     def _on_answer(self, card_id: int, verb: str, _about: object) -> None:
         asked = self._asked.pop(card_id, None)
         if isinstance(asked, Approval):
@@ -172,6 +185,7 @@ class DemoController(QObject):
         page, story = self._page, self._story
         story.clear()
         page.show_facts(())
+        page.offer_files(False)
         page.set_running(True)
         story.say(card.prompt)
         try:
@@ -235,6 +249,8 @@ class DemoController(QObject):
             case DemoEnded(report):
                 self._page.show_status(end_line(report))
                 self._page.show_facts(facts(card, report))
+                self._written = report.files_written
+                self._page.offer_files(bool(report.files_written))
 
     def _take_words(self, event: DemoEvent) -> bool:
         """The model's own words, and notes on the way."""

@@ -30,6 +30,7 @@ class DemoPage(QWidget):
     reset_wanted = Signal()
     models_wanted = Signal()
     large_type_wanted = Signal()
+    open_wanted = Signal()
     card_action = Signal(int, str, object)
     shown = Signal()
     escaped = Signal()
@@ -77,6 +78,7 @@ class DemoPage(QWidget):
         self.run.setText(self.tr("Try it anyway") if obstacle else self.tr("Run again"))
         self.models.setVisible(bool(obstacle))
         self.show_facts(())
+        self.offer_files(False)
         self.show_status("")
         self._stack.setCurrentWidget(self._stage)
         self.transcript.setFocus()
@@ -103,6 +105,10 @@ class DemoPage(QWidget):
         self.what.setVisible(bool(facts))
         self.what.setChecked(bool(facts) and self.width() > self._theme.em() * _ROOM_FOR_BOTH_EM)
         self._on_what()
+
+    def offer_files(self, there: bool) -> None:
+        """Whether the run left something to open."""
+        self.open.setVisible(there)
 
     def toggle_facts(self) -> None:
         """Shows or hides what just happened."""
@@ -146,6 +152,10 @@ class DemoPage(QWidget):
         self.what = FlatButton(self.tr("What just happened"), self, "outlined")
         self.what.setCheckable(True)
         self.what.clicked.connect(self._on_what)
+        self.open = FlatButton(self.tr("Open"), self, "outlined")
+        self.open.setToolTip(self.tr("Opens what was written"))
+        self.open.clicked.connect(self.open_wanted)
+        self.open.hide()
         self.large = FlatButton(self.tr("Large type"), self, "outlined")
         self.large.clicked.connect(self.large_type_wanted)
         self.reset = FlatButton(self.tr("Reset"), self, "outlined")
@@ -165,7 +175,15 @@ class DemoPage(QWidget):
         head.addWidget(self.back)
         head.addWidget(self._title)
         head.addStretch(1)
-        for button in (self.what, self.large, self.reset, self.stop, self.models, self.run):
+        for button in (
+            self.open,
+            self.what,
+            self.large,
+            self.reset,
+            self.stop,
+            self.models,
+            self.run,
+        ):
             head.addWidget(button)
         self._split = QSplitter(Qt.Orientation.Horizontal, self)
         self._split.addWidget(self.transcript)
@@ -204,6 +222,7 @@ class DemoPage(QWidget):
         tint(self.status, self._theme.colors.muted)
         for button in (
             self.back,
+            self.open,
             self.what,
             self.large,
             self.reset,

@@ -9,6 +9,7 @@ from app.session.demos import DemoCard
 from app.ui.words import count_words, duration_words, speed_words
 
 KINDS = {"chat": "Chat", "agent": "Agent"}
+ONLY_LOOKS = "Agent, only looks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,8 @@ def card_face(
         words.append(f"about {duration_words(max(1, round(expected_s)))} here")
     if is_read:
         words.append("begins at once")
-    return CardFace(
-        card.card_id, card.title, card.summary, KINDS[card.kind], " · ".join(words), obstacle
-    )
+    kind = ONLY_LOOKS if card.mode == "look" else KINDS[card.kind]
+    return CardFace(card.card_id, card.title, card.summary, kind, " · ".join(words), obstacle)
 
 
 def end_line(report: DemoReport) -> str:
