@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import os
 import shutil
 import sys
@@ -168,20 +169,19 @@ def record(options: argparse.Namespace, home: Path) -> int:
 
 
 def serve(model: Path) -> Any:
-    """The loopback hub with the model that is recommended here."""
-    from app.core.paths import find_paths
-    from app.core.settings import Settings
-    from app.session.model_library import build_library
-    from tests.hostile_hub import HostileHub
+    """The loopback hub: whichever model is recommended here, `model` stands for it."""
+    from app.library.catalogue import load_catalogue
+    from tests.hostile_hub import HostileHub, Repo
 
-    paths = find_paths()
-    paths.make()
-    library = build_library(paths, Settings())
-    (row, *_rest) = library.recommended_rows()
     hub = HostileHub()
     hub.speed_bytes_s = 60_000_000
-    hub.add(row.repo, {row.file: model}, commit=row.revision)
-    library.downloader.close()
+    with model.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    for entry in load_catalogue().models:
+        for file_of in entry.files:
+            made = hub.repos.setdefault(file_of.repo, Repo({}, commit=file_of.revision))
+            made.files[file_of.paths[0]] = model
+            made.hashes[file_of.paths[0]] = sha256
     return hub
 
 
