@@ -123,7 +123,7 @@ async def _run_window(
             tasks.start(f"follow-{key}", work)
 
     follower.follow_look()
-    theme.changed.connect(lambda: follower.keep_text_size(tasks))
+    theme.changed.connect(lambda: follower.keep_look(tasks))
     unsubscribe = settings.subscribe(on_setting)
     window.show()
     gc.freeze()  # what is there now stays to the end
@@ -245,12 +245,15 @@ class SettingsFollower:
             )
         )
 
-    def keep_text_size(self, tasks: TaskOwner) -> None:
-        """The View menu changed the text size: that is the setting, too."""
-        percent = round(self._theme.base_zoom * 100)
-        if percent != self._settings.number("look.text_size"):
-            work = asyncio.to_thread(self._settings.set, "look.text_size", percent)
-            tasks.start("text-size", work)
+    def keep_look(self, tasks: TaskOwner) -> None:
+        """The View menu changed text size or colours: that is the setting, too."""
+        shown = {
+            "look.text_size": round(self._theme.base_zoom * 100),
+            "look.theme": self._theme.scheme,
+        }
+        changed = {key: now for key, now in shown.items() if self._settings.get(key) != now}
+        if changed:
+            tasks.start("keep-look", asyncio.to_thread(self._settings.set_many, changed))
 
     def follow(self, key: str) -> Coroutine[Any, Any, None] | None:
         """The work a change calls for, if any."""

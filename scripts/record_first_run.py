@@ -171,7 +171,7 @@ def record(options: argparse.Namespace, home: Path) -> int:
 def serve(model: Path) -> Any:
     """The loopback hub: whichever model is recommended here, `model` stands for it."""
     from app.library.catalogue import load_catalogue
-    from tests.hostile_hub import HostileHub, Repo
+    from tests.hostile_hub import COMMIT, HostileHub, Repo
 
     hub = HostileHub()
     hub.speed_bytes_s = 60_000_000
@@ -179,7 +179,8 @@ def serve(model: Path) -> Any:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     for entry in load_catalogue().models:
         for file_of in entry.files:
-            made = hub.repos.setdefault(file_of.repo, Repo({}, commit=file_of.revision))
+            commit = file_of.revision if len(file_of.revision) == 40 else COMMIT
+            made = hub.repos.setdefault(file_of.repo, Repo({}, commit=commit))
             made.files[file_of.paths[0]] = model
             made.hashes[file_of.paths[0]] = sha256
     return hub

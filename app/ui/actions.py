@@ -29,9 +29,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("switch_chat", "File", "Go to Chat…", ("Ctrl+K",), "search"),
     Command("attach", "File", "Attach Files…", ("Ctrl+O",), "attach"),
     Command("export", "File", "Export Chat…", ("Ctrl+E",), "save", separator=True),
-    Command("export_all", "File", "Export All Chats…"),
-    Command("import", "File", "Import Chats…"),
-    Command("import_folder", "File", "Import a Folder of Chats…"),
+    Command("export_all", "File", "Export All Chats…", ("Ctrl+Shift+E",)),
+    Command("import", "File", "Import Chats…", ("Ctrl+Shift+I",)),
+    Command("import_folder", "File", "Import a Folder of Chats…", ("Ctrl+Alt+I",)),
     Command("trash", "File", "Move Chat to Trash", ("Ctrl+Backspace",), "trash"),
     Command(
         "quit", "File", "Quit Garret", ("Ctrl+Q",), separator=True, role=QAction.MenuRole.QuitRole
@@ -67,18 +67,25 @@ COMMANDS: tuple[Command, ...] = (
     Command("agent_undo_all", "Agent", "Undo All Changes", ("Ctrl+Alt+Z",)),
     Command("agent_redo", "Agent", "Redo Undone Changes", ("Ctrl+Alt+Y",)),
     Command("agent_split", "Agent", "Side by Side", ("Ctrl+Shift+S",), separator=True),
-    Command("agent_servers", "Agent", "More Tools…"),
+    Command("agent_servers", "Agent", "More Tools…", ("Ctrl+Shift+T",)),
     Command("demo_reset", "View", "Reset the Demo", ("F5",), "refresh"),
     Command("demo_what", "View", "What Just Happened", ("F6",), "info"),
     Command("sidebar", "View", "Sidebar", ("Ctrl+B",), "sidebar", checkable=True, separator=True),
-    Command("archived", "View", "Archived Chats", (), "archive", checkable=True),
-    Command("trashed", "View", "Trash", (), "trash", checkable=True),
+    Command("archived", "View", "Archived Chats", ("Ctrl+F2",), "archive", checkable=True),
+    Command("trashed", "View", "Trash", ("Ctrl+F3",), "trash", checkable=True),
     Command("zoom_in", "View", "Larger Text", ("Ctrl++", "Ctrl+="), separator=True),
     Command("zoom_out", "View", "Smaller Text", ("Ctrl+-",)),
     Command("zoom_reset", "View", "Normal Text Size", ("Ctrl+0",)),
-    Command("theme_system", "View", "Colours like the System", (), checkable=True, separator=True),
-    Command("theme_light", "View", "Light", (), checkable=True),
-    Command("theme_dark", "View", "Dark", (), checkable=True),
+    Command(
+        "theme_system",
+        "View",
+        "Colours like the System",
+        ("Ctrl+F6",),
+        checkable=True,
+        separator=True,
+    ),
+    Command("theme_light", "View", "Light", ("Ctrl+F7",), checkable=True),
+    Command("theme_dark", "View", "Dark", ("Ctrl+F9",), checkable=True),
     Command(
         "present",
         "View",
@@ -91,11 +98,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset_view", "View", "Reset View", ("Ctrl+Shift+0",)),
     Command("guide", "Help", "Guide", ("F1",), "info"),
     Command("search_help", "Help", "Search the Guide…", ("Ctrl+Shift+H",), "search"),
-    Command("log", "Help", "Log for a Bug Report…", ("Ctrl+Alt+L",), separator=True),
-    Command("doctor", "Help", "Check This Computer…", ("Ctrl+Alt+D",)),
+    Command("log", "Help", "Log for a Bug Report…", ("F9",), separator=True),
+    Command("doctor", "Help", "Check This Computer…", ("F7",)),
     Command("keys", "Help", "Keyboard Map", ("Ctrl+/",)),
-    Command("licences", "Help", "Licences…"),
-    Command("about", "Help", "About Garret", (), "info", role=QAction.MenuRole.AboutRole),
+    Command("licences", "Help", "Licences…", ("Ctrl+F1",)),
+    Command(
+        "about", "Help", "About Garret", ("Shift+F1",), "info", role=QAction.MenuRole.AboutRole
+    ),
 )
 MENUS = ("File", "Edit", "Chat", "Agent", "View", "Help")
 

@@ -68,9 +68,11 @@ def add_late_pages(
     doctor: Doctor | None = None,
 ) -> LatePages:
     """Adds the pages to the window."""
+    more = MoreAreas(window, paths, settings, seat, theme, icons, tasks)
     agent = AgentSession(seat, paths, settings, lambda: seat.view)
     agent_page = AgentPage(theme, icons)
     controller = AgentController(agent_page, agent, tasks, theme)
+    controller.run_ended.connect(more.tell)
     window.add_page("agent", window.tr("Agent"), "agent", agent_page, "Ctrl+2")
     actions = window.actions_by_name
     AgentVerbs(agent_page, controller, actions, lambda: window.show_page("agent"))
@@ -78,11 +80,8 @@ def add_late_pages(
     library = build_library(paths, settings, log)
     models_page = ModelsPage(theme, icons)
     known = load_knowledge(paths)
-    models = ModelsController(
-        models_page, library, seat, tasks, window.toast.say, settings, known, theme
-    )
+    models = ModelsController(models_page, library, seat, tasks, more.say, settings, known, theme)
     window.add_page("models", window.tr("Models"), "model", models_page, "Ctrl+3")
     models.start()
-    more = MoreAreas(window, paths, settings, seat, theme, icons, tasks)
     more.add(library, models, agent, log, settings_area, doctor)
     return LatePages(agent, library, models, more)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.core.engine_view import EngineView
 from app.core.network_log import NetworkLog
 from app.core.paths import Paths
@@ -49,6 +51,15 @@ class MoreAreas:
             lambda: self._notices.tell(window.tr("The answer is finished."))
         )
 
+    def say(self, words: str, action: str = "", then: Callable[[], object] | None = None) -> None:
+        """A calm line in the window, and a notice where it is not in front."""
+        self._window.toast.say(words, action, then)
+        self._notices.tell(words)
+
+    def tell(self, words: str) -> None:
+        """Only a notice, for somebody who looks elsewhere."""
+        self._notices.tell(words)
+
     def add(
         self,
         library: LibraryService,
@@ -70,7 +81,7 @@ class MoreAreas:
         )
         self._first_run.models_wanted.connect(lambda: window.show_page("models"))
         self._first_run.models_changed.connect(models.refresh)
-        self._first_run.finished.connect(self._notices.tell)
+        self._first_run.finished.connect(self.tell)
         self._demo = DemoArea(
             window, self._paths, seat, theme, self._icons, tasks, lambda: agent.is_working
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.agent.events import (
     AgentEvent,
@@ -55,6 +55,8 @@ _GO_ON = "Go on with the task where you were interrupted. First look at what is 
 
 class AgentController(QObject):
     """One page, one session."""
+
+    run_ended = Signal(str)  # in one line
 
     def __init__(
         self, page: AgentPage, session: AgentSession, tasks: TaskOwner, theme: Theme
@@ -239,6 +241,7 @@ class AgentController(QObject):
                     await self.review.refresh()
             case RunEnded():
                 self._story.ended(event)
+                self.run_ended.emit(end_words(event))
                 self._page.meter.end(end_words(event).partition(" · ")[0])
                 await self.review.refresh()
             case _:
