@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.engine_view import EngineView
 from app.core.errors import GarretError
@@ -14,9 +14,12 @@ from app.library.download.downloader import Downloader, DownloadProgress
 from app.library.elsewhere import Found
 from app.session.first_run import FirstRun, Offer, TakenOver, problem_words
 from app.ui.chat_page import ChatPage
+from app.ui.engine_notice import EngineNotice
 from app.ui.first_run.panel import PanelView
 from app.ui.first_run.values import GOOD, coming_notice, panel_view
 from app.ui.tasks import TaskOwner
+
+_NEWS_MS = 12_000
 
 
 class FirstRunController(QObject):
@@ -47,6 +50,11 @@ class FirstRunController(QObject):
         self._offer: Offer | None = None
         self._progress: DownloadProgress | None = None
         self._problem = ""
+        self._news = EngineNotice()
+        self._news_timer = QTimer(self)
+        self._news_timer.setSingleShot(True)
+        self._news_timer.setInterval(_NEWS_MS)
+        self._news_timer.timeout.connect(self._on_news_over)
         self._panel.verb_chosen.connect(self._on_verb)
         self._panel.models_wanted.connect(self.models_wanted)
         self._panel.other_computer_wanted.connect(self.other_computer_wanted)
@@ -82,6 +90,10 @@ class FirstRunController(QObject):
                 self._downloader.cancel(self._progress.job_id)
             case "resume":
                 self._tasks.start("first-run-resume", self._resume())
+
+    def _on_news_over(self) -> None:
+        self._news = EngineNotice()
+        self._draw()
 
     def _on_strip(self, action: str) -> None:
         self._on_verb(action.removesuffix("_download"), GOOD)
@@ -150,7 +162,10 @@ class FirstRunController(QObject):
                 then=lambda: self._tasks.start("first-run-use", self._use(taken)),
             )
         else:
-            self._say(self.tr("{} answers from now on.").format(taken.title))
+            # a line of its own place: it covers nothing, and nobody has to do anything about it
+            self._news = EngineNotice(self.tr("{} answers from now on.").format(taken.title))
+            self._news_timer.start()
+            self._draw()
 
     async def _use(self, taken: TakenOver) -> None:
         self._tell(await self._first_run.use(taken.model_id, taken.title))
@@ -162,4 +177,5 @@ class FirstRunController(QObject):
             view = panel_view(offer or Offer(), self._progress, self._problem)
         self._panel.show_view(view)
         in_panel = self._page.is_empty and bool(view.heading)
-        self._page.coming.set_notice(coming_notice(None if in_panel else self._progress))
+        notice = coming_notice(None if in_panel else self._progress)
+        self._page.coming.set_notice(self._news if notice.is_empty else notice)
