@@ -26,9 +26,9 @@ import uvicorn
 from app.core.control import EngineBoot, LoadSpec
 from app.core.errors import GarretError, error_from_json
 from app.engine.api.app import build_app
-from app.engine.bench_client import Answer, BenchClient
+from app.engine.bench_client import Answer, BenchClient, serve_requests
 from app.engine.loaded_model import EngineModel
-from app.engine.process import bind
+from app.engine.process import SWITCH_INTERVAL_S, bind
 from app.engine.sampler import Candidates, Sampler
 from app.engine.service import Service
 from app.engine.types import Sampling
@@ -36,6 +36,7 @@ from app.engine.types import Sampling
 _TOKEN = "bench"  # noqa: S105 - lives as long as this process, on loopback
 _RECOMMENDED = Sampling(temperature=1.0, top_p=0.95, top_k=40, min_p=0.01, seed=1)
 _SAMPLING = {"temperature": 1.0, "top_p": 0.95, "top_k": 40, "min_p": 0.01, "seed": 1}
+_MOST_WORDS = 4000
 _FILLER = "the engine reads every token once and keeps what it has read for the next turn"
 
 
@@ -70,6 +71,7 @@ class _Engine:
         return await self._service.model(self._spec.model_id)
 
     def close(self) -> None:
+        self.client.close()
         self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -128,15 +130,22 @@ def _user(text: str) -> dict[str, str]:
 def _ratios(engine: _Engine, passes: int, n_new: int, n_words: int) -> dict[str, Any]:
     """Alternates bare and HTTP; the ratios are medians over neighbouring pairs."""
     model, client = engine.model, engine.client
-    warm = client.chat([_user(_text(n_words, 0))], max_tokens=64, ignore_eos=True, **_SAMPLING)
-    n_prompt = int(warm.timings["prompt_n"])
+    for seed in (0, -1):  # the second at the speed of a machine that is awake
+        warm = client.chat(
+            [_user(f"{seed} {_text(n_words, seed)}")], max_tokens=64, ignore_eos=True, **_SAMPLING
+        )
+    # About a second of reading, so that a fast machine is not measured on its start-up.
+    per_s = 1000 * warm.timings["prompt_n"] / warm.timings["prompt_ms"]
+    n_words = int(min(max(n_words, 0.7 * per_s), _MOST_WORDS, model.info.n_ctx // 4))
+    warm = client.chat([_user(_text(n_words, 0))], max_tokens=16, ignore_eos=True, **_SAMPLING)
+    n_prompt = int(warm.usage["prompt_tokens"])
     # Both sides compute with the number of threads the engine found to pay just now.
     model.scheduler.pin_threads()
-    rng = random.Random(5)  # noqa: S311
-    ids = [rng.randrange(100, min(2000, model.vocabulary.n_tokens)) for _ in range(n_prompt)]
     rows = []
     for n in range(1, passes + 1):
-        bare = _bare(model, ids, n_new)
+        # The same words: which tokens are read decides how evenly the experts are used.
+        ids = model.vocabulary.tokenize(f"{n} {_text(n_words + 50, n)}", parse_special=False)
+        bare = _bare(model, ids[:n_prompt], n_new)
         http = client.chat(
             [_user(f"{n} {_text(n_words, n)}")], max_tokens=n_new, ignore_eos=True, **_SAMPLING
         )
@@ -258,12 +267,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--system-words", type=int, default=600, help="of the warm-turn chat")
     parser.add_argument("--tokens", type=int, default=96, help="tokens written in each pass")
+    parser.add_argument("--client", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    if args.client:
+        serve_requests()
+        return 0
     if args.model:
         spec = LoadSpec(model_path=args.model, model_id=Path(args.model).stem)
     else:
         spec = LoadSpec.from_json(json.loads(sys.stdin.readline()))
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")

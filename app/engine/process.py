@@ -20,13 +20,14 @@ from app import __version__
 from app.core.control import EngineBoot, EngineReady
 from app.core.errors import EngineError, GarretError
 from app.engine.api.app import build_app
+from app.engine.api.connections import MAX_HEADER_BYTES, GuardedProtocol
 from app.engine.native import library
 from app.engine.service import Service
 
 _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _GRACE_S = 2.0
-_SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0001
 
 
 def run() -> int:
@@ -38,7 +39,7 @@ def run() -> int:
     boot = EngineBoot.from_json(json.loads(line))
     _log_to(boot.log_path)
     # The decode thread must not wait 5 ms for the interpreter after every token.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         listener = bind(boot.host, boot.port)
         if boot.log_path:
@@ -101,7 +102,8 @@ async def _serve(boot: EngineBoot, listener: socket.socket) -> None:
         date_header=False,
         ws="none",
         timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=64 * 1024,
+        http=GuardedProtocol,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     server = _Server(config, listener)
     loop = asyncio.get_running_loop()

@@ -27,7 +27,8 @@ from app.engine.vocabulary import Vocabulary
 PACKET_S = 0.012
 # A checkpoint this close before a boundary serves as well and saves a small decode of its own.
 _NEAR = 8
-_TAIL = 4
+# The generation prompt is at most this long, and may be dropped from the history that follows.
+_TAIL = 8
 
 
 class Run:
@@ -86,22 +87,34 @@ class Run:
         wanted: dict[int, CheckpointKind] = {}
         for boundary in self.request.prompt.boundaries:
             wanted[boundary.n_tokens] = boundary.kind
-        # Just before the end serves both the same prompt again and another answer to it; one more
-        # at the very end would spare four tokens for a state of 75 MiB and its copy.
-        wanted[self.n_prompt - _TAIL if self.n_prompt > 4 * _TAIL else self.n_prompt] = "end"
+        # Just before the end serves both the same prompt again and another answer to it. One more
+        # at the very end would spare a single token for a state of 75 MiB and its copy.
+        tail = self._tail()
+        wanted[tail] = "end"
         last = -_NEAR
         for at in sorted(wanted):
-            pinned = wanted[at] == "prefix" or at >= self.n_prompt - _TAIL
-            last_one = at > self.n_prompt - _TAIL and self.n_prompt > 4 * _TAIL
-            if 0 < at <= self.n_prompt and not last_one and (pinned or at - last >= _NEAR):
+            pinned = wanted[at] == "prefix" or at >= tail
+            if 0 < at <= tail and (pinned or at - last >= _NEAR):
                 self.marks[at] = wanted[at]
                 last = at
+
+    def _tail(self) -> int:
+        """Where the last checkpoint goes: before the last token, so that its decode already has
+        the shape of those that write (4 tokens took 17 ms on an H100, one takes 6), or before a
+        thinking block that the template opens now and leaves out later."""
+        n = self.n_prompt
+        if n <= 2 * _TAIL:
+            return n
+        ends = range(n - _TAIL, n)
+        pieces = [self._vocabulary.piece(int(self.tokens[i]), special=True) for i in ends]
+        opened = [i for i, piece in zip(ends, pieces, strict=True) if b"think" in piece]
+        return max(n - _TAIL, opened[0] - 1) if opened else n - 1
 
     def near_mark(self) -> CheckpointKind | None:
         """The kind of a boundary at or just after the present position, which it then covers."""
         here = self.position
         for at in sorted(self.marks):
-            if here <= at < here + _NEAR and at < self.n_prompt - _TAIL:
+            if here <= at < here + _NEAR and self.marks[at] != "end":
                 if here > 0:
                     return self.marks.pop(at)
                 return None

@@ -73,7 +73,8 @@ class Scheduler:
         self._rounds = 0
         self._unsaved = False
         self._governor = ThreadGovernor(n_threads)
-        # Without a GPU the first chunk is small until the speed is known: it bounds the cancel.
+        # Without a GPU the threads matter, and the first chunk is small until the speed is known:
+        # it bounds the cancel.
         self._cautious = context.batch.capacity <= 512
         self.last_used = time.monotonic()
         self.totals = {
@@ -170,13 +171,15 @@ class Scheduler:
 
     def _round(self) -> None:
         self._rounds += 1
-        self._run_jobs()
+        if self._jobs:
+            self._run_jobs()
         for run in [run for run in self._runs if run.handle.cancelled]:
             self._leave(run)
             run.finish("cancelled")
-        self._admit()
+        if self._paused or len(self._queue):
+            self._admit()
         writers = [run for run in self._runs if run.writing]
-        reader = self._next_reader()
+        reader = self._next_reader() if len(writers) < len(self._runs) else None
         if self.sequences.can_forget:
             self._decode(writers, reader)
         else:
@@ -330,7 +333,7 @@ class Scheduler:
             seconds = time.perf_counter() - started
             self.totals["generate_seconds_total"] += seconds
             self._step_s = seconds
-            if reader is None and len(writers) == 1:
+            if reader is None and len(writers) == 1 and self._cautious:
                 self._govern(seconds)
 
     def _govern(self, seconds: float) -> None:
@@ -388,7 +391,8 @@ class Scheduler:
         else:
             self._context.synchronize()
         seconds = time.perf_counter() - started
-        if alone and len(chunk) >= _GRID:
+        least = _GRID if self._cautious else self._context.n_ubatch
+        if alone and len(chunk) >= least:
             speed = len(chunk) / seconds
             self._read_per_s = speed if not self._read_per_s else (self._read_per_s + speed) / 2
         self.totals["prompt_tokens_total"] += len(chunk)
