@@ -55,6 +55,7 @@ class Welcome(QWidget):
             button.clicked.connect(
                 lambda _checked=False, text=words: self.suggestion_chosen.emit(text)
             )
+            button.setMinimumWidth(80)  # in a narrow window the words are cut short
             column.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
             column.addSpacing(8)
             self._buttons.append(button)

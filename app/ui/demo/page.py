@@ -147,6 +147,7 @@ class DemoPage(QWidget):
         self.status = QLabel(self)
         for label in (self._title, self._hint, self.status):
             label.setTextFormat(Qt.TextFormat.PlainText)
+        self._title.setWordWrap(True)
         self._hint.setWordWrap(True)
         self._hint.setContentsMargins(28, 0, 28, 6)
         self.what = FlatButton(self.tr("What just happened"), self, "outlined")
@@ -173,8 +174,7 @@ class DemoPage(QWidget):
         head.setContentsMargins(14, 10, 20, 4)
         head.setSpacing(8)
         head.addWidget(self.back)
-        head.addWidget(self._title)
-        head.addStretch(1)
+        head.addWidget(self._title, 1)
         for button in (
             self.open,
             self.what,

@@ -11,6 +11,7 @@ from app.ui.models.mapping import download_row
 from app.ui.models.values import ModelRow, Verb, duration_text, size_text
 
 GOOD = "good"
+_LONGEST = 30
 
 
 def panel_view(offer: Offer, progress: DownloadProgress | None, problem: str = "") -> PanelView:
@@ -98,10 +99,15 @@ def _coming(progress: DownloadProgress) -> ModelRow:
 def _found(number: int, found: Found) -> ModelRow:
     return ModelRow(
         key=str(number),
-        title=found.title,
+        title=_short(found.title),
         facts=(f"already on this computer, in {found.app}", size_text(found.size_bytes)),
         verbs=(Verb("use", "Use it"),),
     )
+
+
+def _short(name: str) -> str:
+    """A file's name may be longer than the window is wide."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _thousands(tokens: int) -> str:

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QTextTable,
 )
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QHBoxLayout,
     QLineEdit,
@@ -27,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui.help.guide import GuidePage, search
+from app.ui.list_beside import fit_list_beside
 from app.ui.scroll_bar import make_slim
 from app.ui.theme import Theme
 
@@ -63,16 +65,16 @@ class GuideView(QWidget):
         self.text.setAccessibleName(self.tr("The guide’s text"))
         make_slim(self.text)
         left = QVBoxLayout()
-        left.setContentsMargins(16, 20, 8, 16)
+        left.setContentsMargins(16, 20, 8, 10)
         left.setSpacing(12)
         left.addWidget(self.search)
         left.addWidget(self.list, 1)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addLayout(left)
-        row.addWidget(self.text, 1000)
-        row.addStretch(1)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(0)
+        self._row.addLayout(left)
+        self._row.addWidget(self.text, 1000)
+        self._row.addStretch(1)
         self.search.textChanged.connect(self._fill)
         self.search.returnPressed.connect(self._open_first)
         self.list.currentItemChanged.connect(self._on_chosen)
@@ -108,7 +110,9 @@ class GuideView(QWidget):
 
     def _set_width(self) -> None:
         """Text no wider than is comfortable to read."""
-        room = self.width() - self.list.width() - 24
+        fit_list_beside(self, self._row, self.list, self.search, self._theme)
+        beside = self._row.direction() == QBoxLayout.Direction.LeftToRight
+        room = self.width() - (self.list.width() + 24 if beside else 0)
         self.text.setMaximumWidth(max(200, min(room, self._theme.column_width() + 72)))
 
     def _fill(self, words: str) -> None:
@@ -208,7 +212,5 @@ class GuideView(QWidget):
             "QListWidget::item:selected { background: palette(window); color: palette(text); }"
             "QListWidget::item:hover:!selected { background: palette(alternate-base); }"
         )
-        self.list.setFixedWidth(round(em * 14))
-        self.search.setFixedWidth(round(em * 14))
         self._set_width()
         self._show(self._shown or next(iter(self._pages)))

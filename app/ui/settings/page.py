@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QPalette
+from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.core.setting_rules import Section, Setting, SettingValue
 from app.ui.buttons import FlatButton
+from app.ui.list_beside import fit_list_beside
 from app.ui.scroll_bar import make_slim
 from app.ui.settings.fields import Field, SwitchField, make_field
 from app.ui.theme import Theme, tint
@@ -114,6 +116,7 @@ class SettingsPage(QWidget):
         self.list = QListWidget(self)
         self.list.setFrameShape(QFrame.Shape.NoFrame)
         self.list.setAccessibleName(self.tr("Sections"))
+        make_slim(self.list)
         for section in self._sections:
             self.list.addItem(section.title)
         self._heading = _label("", self)
@@ -182,7 +185,7 @@ class SettingsPage(QWidget):
 
     def _lay_out(self) -> None:
         left = QVBoxLayout()
-        left.setContentsMargins(16, 20, 8, 16)
+        left.setContentsMargins(16, 20, 8, 10)
         left.setSpacing(12)
         left.addWidget(self.search)
         left.addWidget(self.list, 1)
@@ -193,11 +196,22 @@ class SettingsPage(QWidget):
         make_slim(self._area)
         self._area.setWidget(self._body)
         self._body.setBackgroundRole(QPalette.ColorRole.Base)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addLayout(left)
-        row.addWidget(self._area, 1)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(0)
+        self._row.addLayout(left)
+        self._row.addWidget(self._area, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """The sections at the left; above, where there is no room at the left."""
+        fit_list_beside(self, self._row, self.list, self.search, self._theme)
+        narrow = self._row.direction() == QBoxLayout.Direction.TopToBottom
+        side = 16 if narrow else 32
+        self._column.setContentsMargins(side, 12 if narrow else 24, side, side)
 
     def _filter(self) -> None:
         words = self.search.text().casefold().split()
@@ -249,8 +263,7 @@ class SettingsPage(QWidget):
             " color: palette(text); font-weight: bold; }"
             "QListWidget::item:hover:!selected { background: palette(alternate-base); }"
         )
-        self.list.setFixedWidth(round(self._theme.em() * 14))
-        self.search.setFixedWidth(round(self._theme.em() * 14))
+        self._fit()
         self._body.setMaximumWidth(self._theme.column_width() + 64)
 
 

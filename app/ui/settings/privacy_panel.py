@@ -55,7 +55,9 @@ class PrivacyPanel(QWidget):
         )
         self.table.setAccessibleName(self.tr("Connections to other computers"))
         self.table.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.header().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        for column_number in (1, 2):
+            stretch = QHeaderView.ResizeMode.Stretch
+            self.table.header().setSectionResizeMode(column_number, stretch)
         self.table.header().setStretchLastSection(False)
         make_slim(self.table)
         self._empty = QLabel(self.tr("No connection to another computer has been made."), self)
