@@ -23,6 +23,7 @@ from app.core.errors import EngineDied, EngineNotInstalled
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 3.0
+_WINDOWS_ILLEGAL_INSTRUCTION = 0xC000001D
 
 
 class EngineProcess:
@@ -159,6 +160,13 @@ def death_error(returncode: int | None, tail: str) -> EngineDied | EngineNotInst
             "The engine was stopped by the system, most likely because memory ran out.",
             "Close other programs, or choose a smaller model or context.",
             reason="killed",
+            **facts,
+        )
+    if returncode in (-getattr(signal, "SIGILL", 4), _WINDOWS_ILLEGAL_INSTRUCTION):
+        return EngineDied(
+            "This engine uses instructions that this computer's processor does not have.",
+            "Start Garret from a checkout: python3 scripts/run.py builds an engine that fits.",
+            reason="processor",
             **facts,
         )
     memory = ("out of memory", "failed to allocate", "bad_alloc", "OutOfMemory", "MemoryError")

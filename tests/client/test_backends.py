@@ -190,3 +190,10 @@ def test_libraries_from_elsewhere_are_refused(tmp_path: Path) -> None:
     answer = run_python(code, "--libraries", str(tmp_path), cwd=tmp_path)
     assert answer.returncode != 0
     assert "not a part of Garret" in answer.stderr
+
+
+@pytest.mark.parametrize("returncode", [-4, 0xC000001D])
+def test_a_processor_too_old_for_the_engine_is_named(returncode: int) -> None:
+    error = process.death_error(returncode, "")
+    assert "instructions" in error.sentence
+    assert error.remedy

@@ -291,6 +291,21 @@ def test_the_systems_own_validators_agree(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+def test_the_app_has_one_id_and_no_made_up_address() -> None:
+    info = plistlib.loads((MACOS / "Info.plist").read_bytes())
+    flatpak = yaml.safe_load((LINUX / "app.garret.Garret.yaml").read_text())
+    component = ElementTree.parse(METAINFO).getroot().findtext("id")
+    assert info["CFBundleIdentifier"] == flatpak["id"] == component == METAINFO.name.split(".m")[0]
+    for path in (
+        LINUX / "control",
+        LINUX / "copyright",
+        METAINFO,
+        PACKAGING / "windows/garret.nsi",
+    ):
+        for host in re.findall(r"[\w.]+@([\w.-]+)", path.read_text()):
+            assert host.endswith(".invalid"), f"{path.name}: {host}"
+
+
 def test_the_debian_package_says_what_it_is() -> None:
     control = (LINUX / "control").read_text()
     for field in ("Package: garret", "Version: @VERSION@", "Depends: @DEPENDS@", "Maintainer: "):
