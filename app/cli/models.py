@@ -17,7 +17,7 @@ from app.core.paths import find_paths
 from app.core.settings import Settings
 from app.library.elsewhere import default_folders, find_elsewhere, find_in, use_in_place
 from app.library.records import InstalledModel
-from app.library.stick import export_model, import_stick, is_stick
+from app.library.stick import export_model, import_stick, is_stick, move_models
 from app.library.store import Store
 
 
@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     one = command("export", "copy a model with its manifest to a folder or a USB drive")
     one.add_argument("model", help="its id")
     one.add_argument("folder", type=Path)
+    one = command("move", "keep the models folder somewhere else, such as on another disk")
+    one.add_argument("folder", type=Path)
     one = command("rm", "remove a model; it waits in Garret's trash until that is emptied")
     one.add_argument("model", nargs="?", help="its id")
     one.add_argument("--empty-trash", action="store_true", help="delete removed models for good")
@@ -70,6 +72,7 @@ def main(argv: list[str]) -> int:
         "verify": lambda: _verify(store, arguments.model),
         "import": lambda: _import(store, arguments.path, reference=arguments.reference),
         "export": lambda: _export(store, arguments.model, arguments.folder),
+        "move": lambda: _move(store, arguments.folder, settings),
         "rm": lambda: _remove(store, arguments),
     }
     return handlers[arguments.command]()
@@ -154,6 +157,15 @@ def _export(store: Store, name: str, folder: Path) -> int:
     with TerminalLine(f"Exporting {name}") as line:
         target = export_model(store, name, folder, line.bytes)
     print(f"Exported to {target}. On the other machine: garret models import {target.name}")
+    return 0
+
+
+def _move(store: Store, folder: Path, settings: Settings) -> int:
+    target = folder.expanduser().absolute()
+    with TerminalLine(f"Moving to {target}") as line:
+        move_models(store, target, line.bytes)
+    settings.set("models.folder", str(target))
+    print(f"The models are in {target} now.")
     return 0
 
 

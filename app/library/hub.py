@@ -7,6 +7,7 @@ deadline of its own; keep them off the GUI thread.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import queue
 import re
@@ -388,6 +389,7 @@ def _library() -> Any:
     ):
         os.environ[name] = "1"
     library = importlib.import_module("huggingface_hub")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # failures have our own words
     httpx2 = importlib.import_module("httpx2")
 
     class Capped(httpx2.BaseTransport):  # type: ignore[misc, name-defined]

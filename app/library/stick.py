@@ -123,7 +123,9 @@ def move_models(store: Store, target: Path, progress: Progress | None = None) ->
     Raises: NotEnoughDisk, VerificationFailed, LibraryError for a folder inside the old one.
     """
     target = target.expanduser().absolute()
-    if target == store.root or target.is_relative_to(store.root):
+    if target == store.root:
+        raise LibraryError("The models are in that folder already.", "Pick another folder.")
+    if target.is_relative_to(store.root):
         raise LibraryError("The new folder lies inside the old one.", "Pick another folder.")
     files = [path for path in sorted(store.root.rglob("*")) if _is_ours(path, store.root)]
     total = sum(path.stat().st_size for path in files)

@@ -250,10 +250,10 @@ def test_a_model_whose_header_is_hostile_is_not_installed(hub: HostileHub, tmp_p
 
 
 def test_a_slow_connection_gets_company(hub: HostileHub, tmp_path: Path) -> None:
-    body = model_bytes(12 * SEGMENT_BYTES)
+    body = model_bytes(6 * SEGMENT_BYTES)
     hub.add(REPO, {FILE: body})
-    hub.speed_bytes_s = 40 << 20
-    kit = make_kit(hub, tmp_path / "models", body, replace(HURRY, adapt_s=0.3))
+    hub.speed_bytes_s = 32 << 20
+    kit = make_kit(hub, tmp_path / "models", body, replace(HURRY, adapt_s=0.2))
     seen = 0
 
     async def story() -> None:
