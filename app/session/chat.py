@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import TypeVar
@@ -27,6 +28,7 @@ from app.storage.storage import Storage
 from app.storage.values import AnswerDetails, StoredMessage
 
 T = TypeVar("T")
+_SEEDS = 2**31
 SessionEvents = AsyncGenerator[SessionEvent, None]
 
 
@@ -36,6 +38,7 @@ class ChatSession:
     The verbs that make the engine answer are async generators; they end with `AnswerEnded`.
     Engine problems do not raise: the answer ends as `failed` with `details.error`. A message
     that cannot be stored raises StorageError before anything is sent.
+    `memory_bytes` is what the loaded model takes, for the details of its answers.
     Closing a generator, cancelling its task, or `stop` ends the answer and keeps what is written.
     """
 
@@ -46,12 +49,14 @@ class ChatSession:
         chat_id: int,
         *,
         default_model: str = "",
+        memory_bytes: int | None = None,
         checkpoint_s: float = CHECKPOINT_S,
     ) -> None:
         self.engine = engine
         self.chat_id = chat_id
         self.default_model = default_model
         self._storage = storage
+        self._memory_bytes = memory_bytes
         self._checkpoint_s = checkpoint_s
         self._is_busy = False
         self._recorder: AnswerRecorder | None = None
@@ -275,12 +280,16 @@ class ChatSession:
         return TurnRequest(
             model=answer.details.model,
             messages=branch_prompt(chat.system_prompt, history),
-            sampling=chat.sampling,
+            sampling={**chat.sampling, "seed": answer.details.seed or 0},
         )
 
     async def _details(self) -> AnswerDetails:
         chat = await self._storage.chats.get(self.chat_id)
-        seed = chat.sampling.get("seed")
+        seed = chat.sampling.get(
+            "seed"
+        )  # else one of our own, so that it can be told and used again
         return AnswerDetails(
-            model=chat.model or self.default_model, seed=None if seed is None else int(seed)
+            model=chat.model or self.default_model,
+            seed=random.randrange(_SEEDS) if seed is None else int(seed),  # noqa: S311
+            memory_bytes=self._memory_bytes,
         )

@@ -355,6 +355,7 @@ class ChatController(QObject):
             self._storage,
             chat_id,
             default_model=loaded.model_id if loaded else "",
+            memory_bytes=loaded.size_bytes or None if loaded else None,
         )
 
     def _start(

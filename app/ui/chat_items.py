@@ -81,7 +81,7 @@ def details_of(details: AnswerDetails) -> tuple[tuple[str, str], ...]:
     if details.write_tokens_per_s:
         rows.append(("Writing speed", speed_words(details.write_tokens_per_s)))
     if details.memory_bytes:
-        rows.append(("Memory", size_words(details.memory_bytes)))
+        rows.append(("Model in memory", size_words(details.memory_bytes)))
     if details.seed is not None:
         rows.append(("Seed", str(details.seed)))
     return tuple(rows)

@@ -13,7 +13,9 @@ from app.ui.engine_notice import engine_notice, model_state
 from app.ui.ports import EngineControl, ModelChoice
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
-from app.ui.words import count_words
+from app.ui.words import count_words, duration_words
+
+_MUCH_TOKENS = 1_000
 
 
 class EngineViewController(QObject):
@@ -36,6 +38,7 @@ class EngineViewController(QObject):
         self._theme = theme
         self._view = EngineView()
         self._use = ContextUse()
+        self._read_per_s = 0.0
         page.engine_action.connect(self.act)
         page.composer.model_requested.connect(self.choose_model)
 
@@ -63,6 +66,8 @@ class EngineViewController(QObject):
     def take_usage(self, ended: TurnEnded) -> None:
         """Token counts of an answer that has ended."""
         usage = ended.usage
+        if ended.timings is not None and ended.timings.prompt_per_s > 0:
+            self._read_per_s = ended.timings.prompt_per_s
         self.set_use(
             ContextUse(
                 self._use.total,
@@ -91,6 +96,9 @@ class EngineViewController(QObject):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
         loaded = self._view.model.model_id if self._view.model else ""
+        if words := self._switch_words():
+            menu.addAction(words).setEnabled(False)
+            menu.addSeparator()
         for choice in self._control.choices():
             words = choice.name.replace("&", "&&")
             action = menu.addAction(f"{words}\t{choice.note}" if choice.note else words)
@@ -104,6 +112,18 @@ class EngineViewController(QObject):
         more.triggered.connect(self.models_page_wanted)
         button = self._page.composer.model
         menu.popup(button.mapToGlobal(QPoint(0, -menu.sizeHint().height() - 4)))
+
+    def _switch_words(self) -> str:
+        """What another model would have to read before its first word."""
+        if self._use.used < _MUCH_TOKENS:
+            return ""
+        words = self.tr("Another model reads this chat anew: {count} tokens").format(
+            count=count_words(self._use.used)
+        )
+        if self._read_per_s > 0:
+            time = duration_words(self._use.used / self._read_per_s)
+            words += self.tr(", about {time} at the speed of this one").format(time=time)
+        return words
 
     def load(self, model_id: str) -> None:
         """Another model."""

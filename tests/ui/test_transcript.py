@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 from app.core.messages import TextPart, ThinkingPart
 from app.ui.theme import Theme
 from app.ui.transcript.cells import CODE_LINES, CodeCell, ProseCell, markdown_cells
+from app.ui.transcript.code_view import CodeView
 from app.ui.transcript.finder import editor_of
 from app.ui.transcript.formulas import Formulas
 from app.ui.transcript.look import make_look
@@ -245,3 +246,21 @@ def test_marking_runs_across_paragraphs_and_code(transcript: Transcript) -> None
     assert transcript.selected_text() == "First words.\nx = 1\nLast words here."
     QTest.mousePress(first, Qt.MouseButton.LeftButton, pos=QPoint(1, 8))
     assert "Last" not in transcript.selected_text()
+
+
+def test_line_numbers_and_wrapping_hold_for_every_part_of_a_block(transcript: Transcript) -> None:
+    code = "\n".join(f"value_{number} = {'x' * 150}" for number in range(150))
+    text = f"```python\n{code}\n```"
+    transcript.set_messages([MessageItem(1, "assistant", (TextPart(text),))])
+    transcript.verticalScrollBar().setValue(0)
+    first = next(v for _owner, v in transcript.views() if isinstance(v, CodeView))
+    height, left = first.height(), first.text.x()
+    first._numbers.click()
+    assert first.text.x() > left
+    first._wrap.click()
+    assert first.height() > height
+    transcript.scroll_to_end()
+    last = [v for _owner, v in transcript.views() if isinstance(v, CodeView)][-1]
+    assert last is not first
+    assert last.text.x() == first.text.x() > left
+    assert last.text.lineWrapMode() == last.text.LineWrapMode.WidgetWidth

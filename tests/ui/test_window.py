@@ -385,7 +385,10 @@ async def test_instructions_and_sampling_reach_the_engine(open_window: OpenWindo
         await until(lambda: idle(opened))
         request = opened.engine.requests[0]
         assert request.messages[0].text == "Answer in rhyme."
-        assert request.sampling == {"temperature": 0.2}
+        assert request.sampling["temperature"] == 0.2
+        seed = request.sampling["seed"]  # chosen, so that it can be told and used again
+        await until(lambda: opened.window.chats.branch)
+        assert opened.window.chats.branch[-1].details.seed == seed
         opened.window.composing.tune()
         dialog = opened.window.findChild(TuneDialog)
         assert dialog.instructions.toPlainText() == "Answer in rhyme."

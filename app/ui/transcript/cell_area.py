@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QFontMetricsF, QKeyEvent, QPalette, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
 from app.ui.buttons import FlatButton
@@ -29,9 +29,10 @@ from app.ui.transcript.cells import (
     section_cells,
     whole_code,
 )
-from app.ui.transcript.column import Column, Measures, Slot, estimate_height
+from app.ui.transcript.code_modes import CodeMode, set_code_mode
+from app.ui.transcript.column import Column, Slot, estimate_height
 from app.ui.transcript.finder import Finder
-from app.ui.transcript.look import FormulaMaker, Look, make_look
+from app.ui.transcript.look import FormulaMaker, Look, make_look, measures_of
 from app.ui.transcript.prose_view import ProseView
 from app.ui.transcript.selection import SelectionKeeper
 from app.ui.transcript.views import make_view
@@ -352,6 +353,7 @@ class CellArea(QAbstractScrollArea):
             view = self._factories[cell.kind](self._look, self.viewport())
         else:
             view = make_view(cell, self._look, self.viewport())
+        view.set_modes(slot.modes)
         view.set_value(cell)
         if not view.accessibleName():
             view.setAccessibleName(self.spoken_name(slot.message_id))
@@ -485,12 +487,12 @@ class CellArea(QAbstractScrollArea):
         self._sync()
 
     def _on_action(self, message_id: int, verb: str, about: object) -> None:
+        if isinstance(about, CodeMode):
+            self._hold_place()
+            set_code_mode(self._column.slots, about)
+            self._set_following(False)
+            self._sync()
+            return
         if verb in ("copy_code", "save_code") and isinstance(about, CodeCell):
             about = self.whole_code(message_id, about)
         self.action.emit(message_id, verb, about)
-
-
-def measures_of(look: Look) -> Measures:
-    """What height estimates need of the look."""
-    text, code = QFontMetricsF(look.text), QFontMetricsF(look.code)
-    return Measures(look.em * 1.42, text.averageCharWidth(), code.lineSpacing(), look.gap)

@@ -28,6 +28,9 @@ class CellView(QWidget):
         """Lays out for `width` device-independent pixels and says how high that is."""
         raise NotImplementedError
 
+    def set_modes(self, modes: frozenset[str]) -> None:
+        """How its reader wants code shown; nothing to other cells."""
+
     def selected_text(self) -> str:
         """What the user has marked in here, as plain text."""
         return ""

@@ -25,6 +25,7 @@ from app.ui.scroll_bar import make_slim
 from app.ui.theme import tint
 from app.ui.transcript.cell_view import CellView
 from app.ui.transcript.cells import Cell, CodeCell
+from app.ui.transcript.code_modes import CodeMode
 from app.ui.transcript.highlight import Span, language_label, spans
 from app.ui.transcript.look import Look
 from app.ui.transcript.writer import visible
@@ -72,6 +73,15 @@ class CodeText(QPlainTextEdit):
         else:
             event.ignore()
 
+    def line_tops(self) -> list[float]:
+        """Where each line begins, from the top of this widget."""
+        tops: list[float] = []
+        block = self.document().firstBlock()
+        while block.isValid():
+            tops.append(self.blockBoundingGeometry(block).translated(self.contentOffset()).top())
+            block = block.next()
+        return tops
+
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ShortcutOverride:
             event.ignore()
@@ -88,6 +98,7 @@ class CodeView(CellView):
         self._shown = ""
         self._spans: Iterator[Span] | None = None
         self._wraps = False
+        self._numbered = False
         self._slicer = QTimer(self)
         self._slicer.setInterval(0)
         self._slicer.timeout.connect(self._color_some)
@@ -100,17 +111,29 @@ class CodeView(CellView):
         self._label.setTextFormat(Qt.TextFormat.PlainText)
         self._label.setFont(self.look.small)
         tint(self._label, self.look.colors.muted)
-        self._wrap = icon_button(icons, "wrap", self.tr("Wrap long lines"), self.header, size=15)
+        self._wrap = icon_button(
+            icons, "wrap", self.tr("Wrap long lines"), self.header, size=self.look.icon_size
+        )
         self._wrap.setCheckable(True)
-        self._wrap.toggled.connect(self._on_wrap)
-        self._save = icon_button(icons, "save", self.tr("Save as a file"), self.header, size=15)
+        self._wrap.clicked.connect(lambda on: self._on_mode("wrap", on))
+        self._numbers = icon_button(
+            icons, "numbers", self.tr("Line numbers"), self.header, size=self.look.icon_size
+        )
+        self._numbers.setCheckable(True)
+        self._numbers.clicked.connect(lambda on: self._on_mode("numbers", on))
+        self._save = icon_button(
+            icons, "save", self.tr("Save as a file"), self.header, size=self.look.icon_size
+        )
         self._save.clicked.connect(self._on_save)
-        self.copy = icon_button(icons, "copy", self.tr("Copy this code"), self.header, size=15)
+        self.copy = icon_button(
+            icons, "copy", self.tr("Copy this code"), self.header, size=self.look.icon_size
+        )
         self.copy.clicked.connect(self._on_copy)
         row = QHBoxLayout(self.header)
         row.setContentsMargins(_PAD, 3, 5, 3)
         row.setSpacing(1)
         row.addWidget(self._label, 1)
+        row.addWidget(self._numbers)
         row.addWidget(self._wrap)
         row.addWidget(self._save)
         row.addWidget(self.copy)
@@ -136,10 +159,20 @@ class CodeView(CellView):
             self._spans = spans(shown, value.language, self.look.colors.is_dark)
             self._slicer.start()
 
+    def set_modes(self, modes: frozenset[str]) -> None:
+        """Wrapped lines and line numbers, as the header's buttons say for the whole block."""
+        self._numbered = "numbers" in modes
+        self._numbers.setChecked(self._numbered)
+        self._wrap.setChecked("wrap" in modes)
+        if self._wraps != ("wrap" in modes):
+            self._set_wrap("wrap" in modes)
+        self.update()
+
     def height_for(self, width: int) -> int:
         assert self._value is not None
         top = self._top()
-        inner = max(width - 2 * _PAD, 40)
+        left = _PAD + self._gutter()
+        inner = max(width - left - _PAD, 40)
         self.text.setFixedWidth(inner)
         document = self.text.document()
         line = QFontMetricsF(self.look.code).lineSpacing()
@@ -154,7 +187,7 @@ class CodeView(CellView):
         extra = 0
         if not self._wraps and self._widest() > inner:
             extra = bar.sizeHint().height()
-        self.text.setGeometry(_PAD, top, inner, text_height + extra)
+        self.text.setGeometry(left, top, inner, text_height + extra)
         self.header.setGeometry(0, 0, width, self.header.sizeHint().height())
         bottom = (_PAD - min(extra, 6)) if self._value.is_last else 0
         return top + text_height + extra + bottom
@@ -187,7 +220,28 @@ class CodeView(CellView):
         painter.setPen(self.look.colors.border)
         painter.setBrush(self.look.colors.code)
         painter.drawPath(path)
+        if self._numbered:
+            self._paint_numbers(painter)
         painter.end()
+
+    def _paint_numbers(self, painter: QPainter) -> None:
+        assert self._value is not None
+        painter.setFont(self.look.code)
+        painter.setPen(self.look.colors.faint)
+        line = QFontMetricsF(self.look.code).lineSpacing()
+        right = self.text.x() - _PAD
+        for number, top in enumerate(self.text.line_tops(), self._value.first_line + 1):
+            place = QRectF(0, self.text.y() + top, right, line)
+            painter.drawText(place, Qt.AlignmentFlag.AlignRight, str(number))
+
+    def _gutter(self) -> int:
+        """Room for the line numbers; four digits where the block goes on elsewhere."""
+        if not self._numbered or self._value is None:
+            return 0
+        last = self._value.first_line + self._value.code.count("\n") + 1
+        whole = self._value.first_line == 0 and self._value.is_last
+        digits = max(len(str(last)), 2 if whole else 4)
+        return round(QFontMetricsF(self.look.code).horizontalAdvance("0" * digits)) + _PAD
 
     def _top(self) -> int:
         assert self._value is not None
@@ -246,7 +300,11 @@ class CodeView(CellView):
             layout.setFormats(ranges)
         self.text.viewport().update()
 
-    def _on_wrap(self, on: bool) -> None:
+    def _on_mode(self, name: str, on: bool) -> None:
+        if self._value is not None:
+            self.action.emit("code_mode", CodeMode(self._value, name, on))
+
+    def _set_wrap(self, on: bool) -> None:
         self._wraps = on
         mode = QPlainTextEdit.LineWrapMode
         self.text.setLineWrapMode(mode.WidgetWidth if on else mode.NoWrap)
@@ -254,7 +312,6 @@ class CodeView(CellView):
         wrap = QTextOption.WrapMode
         option.setWrapMode(wrap.WrapAtWordBoundaryOrAnywhere if on else wrap.NoWrap)
         self.text.document().setDefaultTextOption(option)
-        self.resized_itself.emit()
 
     def _on_copy(self) -> None:
         self.action.emit("copy_code", self._value)

@@ -34,13 +34,15 @@ class Measures:
 
 @dataclass(slots=True)
 class Slot(Generic[V]):
-    """One cell's place. `width` is the one `height` was measured at; 0 means estimated."""
+    """One cell's place. `width` is the one `height` was measured at; 0 means estimated.
+    `modes` is how its reader wants code shown: "wrap", "numbers"."""
 
     message_id: int
     cell: Cell
     height: int = 0
     width: int = 0
     view: V | None = None
+    modes: frozenset[str] = frozenset()
 
 
 def estimate_height(cell: Cell, width: int, m: Measures) -> int:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from PySide6.QtCore import SignalInstance
-from PySide6.QtGui import QFont, QImage
+from PySide6.QtGui import QFont, QFontMetricsF, QImage
 
 from app.ui.icons import Icons
 from app.ui.theme import Colors, Theme
+from app.ui.transcript.column import Measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Look:
     show_speed: bool = True
 
     @property
+    def icon_size(self) -> int:
+        """Of the small buttons: they grow with the text."""
+        return max(15, round(self.em * 0.82))
+
+    @property
     def gap(self) -> int:
         """Between blocks, and so between cells."""
         return round(self.em * 0.62)
@@ -69,3 +75,9 @@ def make_look(
         formulas=formulas,
         icons=icons,
     )
+
+
+def measures_of(look: Look) -> Measures:
+    """What height estimates need of the look."""
+    text, code = QFontMetricsF(look.text), QFontMetricsF(look.code)
+    return Measures(look.em * 1.42, text.averageCharWidth(), code.lineSpacing(), look.gap)

@@ -184,9 +184,13 @@ class FooterView(CellView):
         self.copy = self._button("copy", self.tr("Copy"), "copy")
         self.again = self._button("refresh", self.tr("Answer again"), "regenerate")
         self.edit = self._button("edit", self.tr("Edit and ask again"), "edit")
-        self.back = icon_button(icons, "chevron-left", self.tr("Earlier version"), self, size=15)
+        self.back = icon_button(
+            icons, "chevron-left", self.tr("Earlier version"), self, size=self.look.icon_size
+        )
         self.back.clicked.connect(lambda: self.action.emit("sibling", -1))
-        self.forth = icon_button(icons, "chevron-right", self.tr("Later version"), self, size=15)
+        self.forth = icon_button(
+            icons, "chevron-right", self.tr("Later version"), self, size=self.look.icon_size
+        )
         self.forth.clicked.connect(lambda: self.action.emit("sibling", 1))
         self.more = self._button("more", self.tr("More"), "more")
         self._place = _muted_label(look, self)
@@ -232,6 +236,6 @@ class FooterView(CellView):
         return height
 
     def _button(self, name: str, tip: str, verb: str) -> FlatButton:
-        button = icon_button(self.look.icons, name, tip, self, size=15)
+        button = icon_button(self.look.icons, name, tip, self, size=self.look.icon_size)
         button.clicked.connect(lambda: self.action.emit(verb, None))
         return button

@@ -57,7 +57,8 @@ class UserView(CellView):
         bubble = inner + 2 * pad_x
         left = width - bubble
         self._area = QRectF(left, 0, bubble, height + 2 * pad_y)
-        self.browser.setGeometry(left + pad_x, pad_y, inner, height)
+        lead = round(self.look.em * 0.17)  # what a line's height leaves under its text
+        self.browser.setGeometry(left + pad_x, pad_y + lead, inner, height)
         total = height + 2 * pad_y
         folded = fold(self._value.text) != self._value.text
         self._more.setVisible(folded)
