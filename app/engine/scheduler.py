@@ -388,8 +388,10 @@ class Scheduler:
         kind = run.marks.pop(run.position, None)
         if kind is not None:
             self.sequences.save_checkpoint(run.sequence, kind)
-        else:
+        elif self._cautious:
             self._context.synchronize()
+        # An accelerator gets its next chunk while it still works on this one: the next call waits
+        # for what this one left, so their seconds add up all the same.
         seconds = time.perf_counter() - started
         least = _GRID if self._cautious else self._context.n_ubatch
         if alone and len(chunk) >= least:
