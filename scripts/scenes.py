@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -45,8 +45,9 @@ from app.ui.settings.page import SettingsPage
 from app.ui.settings.privacy_panel import PrivacyPanel
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
+from scripts.chat_scenes import CHAT_SCENES
 from scripts.model_scenes import MODEL_SCENES
-from scripts.scene_texts import ANSWER, LONG_CODE, MATH, QUESTION, SCRIPTS, pseudo
+from scripts.scene_texts import ANSWER, LONG_CODE, MATH, QUESTION, SCRIPTS
 from scripts.scene_values import (
     COMING,
     CONNECTIONS,
@@ -74,6 +75,7 @@ class Stage:
     tasks: TaskOwner
     home: Path
     pages: LatePages | None = None
+    closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     def add_pages(self) -> None:
         """The other pages, as `app.compose` adds them."""
@@ -257,17 +259,6 @@ async def narrow(stage: Stage) -> None:
     await chat(stage)
     stage.window.resize(560, 620)
     await pause(0.4)
-
-
-async def pseudo_locale(stage: Stage) -> None:
-    """Longer words everywhere, to see what is cut."""
-    stage.window.set_engine_view(EngineView("idle"))
-    for widget in stage.window.findChildren(QWidget):
-        words = getattr(widget, "text", None)
-        if callable(words) and hasattr(widget, "setText") and isinstance(words(), str) and words():
-            widget.setText(pseudo(words()))
-            widget.updateGeometry()
-    await pause(0.2)
 
 
 async def tune(stage: Stage) -> QWidget | None:
@@ -480,10 +471,10 @@ SCENES: dict[str, Scene] = {
     for scene in (
         empty, chat, streaming, reading, thinking, formulas, scripts, files, error, no_model,
         loading, out_of_memory, bad_file, engine_lost, search, find, edit, presentation, narrow,
-        pseudo_locale, settings_page, agent_page, models_page, tune, prompts, keys, about,
+        settings_page, agent_page, models_page, tune, prompts, keys, about,
         switcher, context, first_run, first_run_coming, first_run_offline, first_run_small,
         coming_strip, demo_cards, demo_run, demo_stage, guide, guide_search, privacy, endpoint,
         doctor, log, licences,
     )
 }  # fmt: skip
-SCENES |= MODEL_SCENES
+SCENES |= MODEL_SCENES | CHAT_SCENES

@@ -1,6 +1,7 @@
 """Pictures of the window in every state, as PNG files and one HTML page.
 
-    python scripts/screenshots.py --out DIR            every scene, light and dark, at 1x and 2x
+    python scripts/screenshots.py --out DIR            every scene, light and dark, at 1x and 2x,
+                                                       and in an imaginary language
     python scripts/screenshots.py --out DIR --only chat,error
     python scripts/screenshots.py --readme             resources/screenshots/{light,dark}.png
 
@@ -41,12 +42,15 @@ from app.ui.settings.build import SettingsArea
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from app.ui.window_state import WindowState
+from scripts.agent_scenes import AGENT_SCENES
+from scripts.pseudo_locale import PseudoTranslator
 from scripts.scenes import SCENES, Stage, pause
 from tests.fakes import FakeEngine, FakeEngineControl
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (1180, 780)
-SCHEMES = ("light", "dark")
+ALL_SCENES = SCENES | AGENT_SCENES
+SCHEMES = ("light", "dark", "pseudo")
 SCALES = (1, 2)
 STARTER = Path.home() / ".cache" / "garret" / "starter" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 FONTS = ("Inter", "Noto Sans", "Cantarell", "Ubuntu")
@@ -63,7 +67,7 @@ def pick_font(app: QApplication) -> None:
 async def shoot(app: QApplication, folder: Path, scheme: str, scale: str, names: list[str]) -> None:
     """Every scene in one look, each in a fresh window with a fresh store."""
     for name in names:
-        with tempfile.TemporaryDirectory() as home:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
             storage = await open_storage(Path(home) / "chats.sqlite3")
             theme = Theme(app)
             theme.set_scheme("dark" if scheme == "dark" else "light")
@@ -81,7 +85,7 @@ async def shoot(app: QApplication, folder: Path, scheme: str, scale: str, names:
             window.show()
             await pause(0.25)
             stage = Stage(window, storage, engine, control, theme, icons, tasks, Path(home))
-            subject = await SCENES[name](stage)
+            subject = await ALL_SCENES[name](stage)
             await pause(0.25)
             (subject or window).grab().save(str(folder / f"{name}-{scheme}-{scale}x.png"))
             if subject is not None:
@@ -90,6 +94,8 @@ async def shoot(app: QApplication, folder: Path, scheme: str, scale: str, names:
             await window.until_closed()
             if stage.pages is not None:
                 await stage.pages.close()
+            for close in stage.closers:
+                await close()
             await storage.close()
             window.deleteLater()
             theme.deleteLater()
@@ -130,7 +136,7 @@ async def shoot_readme(app: QApplication, folder: Path) -> None:
         while window.chats.is_answering:
             await pause(0.1)
         await pause(0.5)
-    for scheme in SCHEMES:
+    for scheme in ("light", "dark"):
         theme.set_scheme("dark" if scheme == "dark" else "light")
         await pause(0.4)
         window.grab().save(str(folder / f"{scheme}.png"))
@@ -151,7 +157,7 @@ def write_page(folder: Path, names: list[str]) -> None:
     """One HTML page with every picture."""
     rows = []
     for name in names:
-        words = html.escape((SCENES[name].__doc__ or name).strip())
+        words = html.escape((ALL_SCENES[name].__doc__ or name).strip())
         shots = "".join(
             f'<a href="{name}-{scheme}-{scale}x.png"><img loading="lazy" '
             f'src="{name}-{scheme}-{scale}x.png" alt="{name}, {scheme}, {scale}x"></a>'
@@ -172,6 +178,9 @@ def child(options: argparse.Namespace) -> int:
     """One look in this process: the scale factor is fixed when Qt starts."""
     app = create_application(sys.argv[:1])
     pick_font(app)
+    translator = PseudoTranslator(app)
+    if options.scheme == "pseudo":
+        app.installTranslator(translator)
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -189,9 +198,9 @@ def main() -> int:
     """Starts one child process per look."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", default="", help="folder for the pictures")
-    parser.add_argument("--only", default=",".join(SCENES), help="scenes, separated by commas")
+    parser.add_argument("--only", default=",".join(ALL_SCENES), help="scenes, separated by commas")
     parser.add_argument("--readme", action="store_true", help="the two pictures of the README")
-    parser.add_argument("--schemes", default="light,dark")
+    parser.add_argument("--schemes", default=",".join(SCHEMES), help="looks, by commas")
     parser.add_argument("--scales", default="1,2")
     parser.add_argument("--scheme", help=argparse.SUPPRESS)
     parser.add_argument("--scale", default="1", help=argparse.SUPPRESS)
@@ -201,7 +210,7 @@ def main() -> int:
     environ = dict(os.environ, QT_QPA_PLATFORM="offscreen", QT_LOGGING_RULES="qt.qpa.*=false")
     if options.readme:
         folder = Path(options.out) if options.out else ROOT / "resources" / "screenshots"
-        with tempfile.TemporaryDirectory() as home:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
             environ |= {"GARRET_HOME": home, "QT_SCALE_FACTOR": "1"}
             command = [sys.executable, __file__, "--readme", "--scheme=both", f"--out={folder}"]
             return subprocess.run(command, env=environ, check=False).returncode
@@ -209,7 +218,7 @@ def main() -> int:
         parser.error("--out DIR or --readme")
     folder = Path(options.out)
     for scheme in options.schemes.split(","):
-        for scale in options.scales.split(","):
+        for scale in options.scales.split(",") if scheme != "pseudo" else ["1"]:
             command = [sys.executable, __file__, f"--scheme={scheme}", f"--scale={scale}"]
             command += [f"--out={folder}", f"--only={options.only}"]
             environ["QT_SCALE_FACTOR"] = scale

@@ -271,8 +271,9 @@ class Run:
             )
         finally:
             stop.cancel()
-            if not task.done():
+            if not task.done():  # this request itself was cancelled: nothing may outlive it
                 task.cancel()
+                await asyncio.wait({task}, timeout=_TOOL_STOP_S)
         self._note_outcome(call, outcome)
         self.emit(CallFinished(call, outcome, time.monotonic() - started))
         return outcome

@@ -7,6 +7,7 @@ from PySide6.QtGui import QSyntaxHighlighter, QTextCharFormat, QTextDocument
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 from app.ui.agent.diff_pane import row_color
+from app.ui.scroll_bar import make_slim
 from app.ui.theme import Colors, mix
 
 
@@ -38,6 +39,7 @@ class CodeBox(QPlainTextEdit):
 
     def __init__(self, colors: Colors, max_lines: int = 14, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        make_slim(self)
         self._max_lines = max_lines
         self._colors = colors
         self._highlighter: _DiffColors | None = None
@@ -59,8 +61,13 @@ class CodeBox(QPlainTextEdit):
         at_end = bar.value() >= bar.maximum() - 2
         if is_diff and self._highlighter is None:
             self._highlighter = _DiffColors(self.document(), self._colors)
+        text = text.rstrip("\n")
         self.setPlainText(text)
         lines = min(self._max_lines, max(1, text.count("\n") + 1))
-        self.setFixedHeight(self.fontMetrics().lineSpacing() * lines + 18)
+        height = self.fontMetrics().lineSpacing() * lines + 12
+        longest = max(text.split("\n"), key=len)
+        if self.fontMetrics().horizontalAdvance(longest) > max(self.width(), 200) - 16:
+            height += self.horizontalScrollBar().sizeHint().height()
+        self.setFixedHeight(height)
         if at_end and not is_diff:
             bar.setValue(bar.maximum())

@@ -152,7 +152,7 @@ def _title(group: Group, new: Sequence[bytes], review: FileReview) -> str:
         return "Deleted file"
     first, last = group.hunks[0].new_start + 1, max(group.hunks[-1].new_end, 1)
     place = f"Line {first}" if last <= first else f"Lines {first}–{last}"
-    for at in range(min(group.hunks[0].new_start, len(new)) - 1, -1, -1):
+    for at in range(min(first, len(new)) - 1, -1, -1):
         if _OUTLINE.match(new[at]):
             return f"{place}  ·  {_text(new[at]).strip()[:80]}"
     return place

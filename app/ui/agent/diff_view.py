@@ -43,7 +43,8 @@ class DiffView(QWidget):
             pane.clicked_group.connect(self._on_group)
             pane.moved.connect(self._place_decisions)
         self._tie(self._old, self._new)
-        sides = QHBoxLayout()
+        self._sides = QWidget(self)
+        sides = QHBoxLayout(self._sides)
         sides.setContentsMargins(0, 0, 0, 0)
         sides.setSpacing(1)
         sides.addWidget(self._old, 1)
@@ -53,7 +54,7 @@ class DiffView(QWidget):
         column.setSpacing(0)
         column.addWidget(self._sentence)
         column.addWidget(self._one, 1)
-        column.addLayout(sides, 1)
+        column.addWidget(self._sides, 1)
         theme.changed.connect(self._restyle)
         self._restyle()
         self.show_review(None)
@@ -93,8 +94,7 @@ class DiffView(QWidget):
         self._sentence.setText(review.sentence if review is not None else "")
         self._sentence.setVisible(not groups)
         self._one.setVisible(bool(groups) and not self._is_split)
-        self._old.setVisible(bool(groups) and self._is_split)
-        self._new.setVisible(bool(groups) and self._is_split)
+        self._sides.setVisible(bool(groups) and self._is_split)
         if review is not None and groups:
             if self._is_split:
                 left, right = split_rows(review)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QElapsedTimer, Qt, QTimer
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.agent.events import TokenCount
@@ -21,6 +22,7 @@ class RunMeter(QWidget):
         self._theme = theme
         self._tokens = TokenCount()
         self._clock = QElapsedTimer()
+        self._seconds = 0
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._show)
@@ -71,11 +73,22 @@ class RunMeter(QWidget):
         if words is not None:
             self.say(words)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._clock.isValid():
+            self._show_cost()
+
     def _show(self) -> None:
-        seconds = self._clock.elapsed() // 1000
-        tokens = self._tokens
+        self._seconds = self._clock.elapsed() // 1000
+        self._show_cost()
+
+    def _show_cost(self) -> None:
+        tokens, seconds = self._tokens, self._seconds
+        narrow = self.width() < self._theme.em() * 26
         self.cost.setText(
-            self.tr("{time}  ·  read {read}  ·  reused {reused}  ·  wrote {wrote}").format(
+            duration_words(seconds)
+            if narrow
+            else self.tr("{time}  ·  read {read}  ·  reused {reused}  ·  wrote {wrote}").format(
                 time=duration_words(seconds),
                 read=short_count(tokens.evaluated),
                 reused=short_count(tokens.reused),
