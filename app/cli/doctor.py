@@ -115,6 +115,7 @@ async def collect() -> dict[str, Any]:
         "engine": {
             "backends": list(status.backends) if status else [],
             "installed": status is not None,
+            "containment": status.containment if status else "",
         },
         "sandbox": asdict(sandbox),
         "models": [{"id": m.model_id, "size_bytes": m.size_bytes} for m in models],
@@ -197,7 +198,8 @@ async def _engine(paths: Paths) -> tuple[EngineStatus | None, Finding]:
     finally:
         await supervisor.stop()
     backends = ", ".join(status.backends) or "no backend"
-    return status, Finding("engine", "ok", f"llama.cpp starts; it computes on: {backends}.")
+    sentence = f"llama.cpp starts; it computes on: {backends}. {status.containment}"
+    return status, Finding("engine", "ok", sentence.strip())
 
 
 def _hardware_finding(hardware: Hardware) -> Finding:

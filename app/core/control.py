@@ -136,7 +136,10 @@ class LoadEvent:
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """The engine at one moment. `models` are loaded and answer; `loading` is on its way."""
+    """The engine at one moment. `models` are loaded and answer; `loading` is on its way.
+
+    `containment` says in one sentence what the process cannot do; "" from an older engine.
+    """
 
     state: EngineState = "idle"
     models: tuple[ModelInfo, ...] = ()
@@ -149,6 +152,7 @@ class EngineStatus:
     backends: tuple[str, ...] = ()
     pid: int = 0
     devices: tuple[DeviceInfo, ...] = ()
+    containment: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -163,6 +167,7 @@ class EngineStatus:
             "backends": list(self.backends),
             "pid": self.pid,
             "devices": [device.to_json() for device in self.devices],
+            "containment": self.containment,
         }
 
     @classmethod
@@ -180,6 +185,7 @@ class EngineStatus:
             backends=tuple(data.get("backends") or ()),
             pid=int(data.get("pid") or 0),
             devices=tuple(DeviceInfo.from_json(one) for one in data.get("devices") or ()),
+            containment=str(data.get("containment") or ""),
         )
 
 

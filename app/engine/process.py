@@ -21,6 +21,7 @@ from app.core.control import EngineBoot, EngineReady
 from app.core.errors import EngineError, GarretError
 from app.engine.api.app import build_app
 from app.engine.api.connections import MAX_HEADER_BYTES, GuardedProtocol
+from app.engine.containment import contain
 from app.engine.native import library
 from app.engine.service import Service
 
@@ -42,9 +43,10 @@ def run() -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         listener = bind(boot.host, boot.port)
+        containment = contain(boot)
         if boot.log_path:
             library().set_crash_file(Path(boot.log_path).with_suffix(".crash"))
-        asyncio.run(_serve(boot, listener))
+        asyncio.run(_serve(boot, listener, containment))
     except GarretError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -91,8 +93,8 @@ class _Server(uvicorn.Server):
         sys.stdout.flush()
 
 
-async def _serve(boot: EngineBoot, listener: socket.socket) -> None:
-    service = Service(boot)
+async def _serve(boot: EngineBoot, listener: socket.socket, containment: str) -> None:
+    service = Service(boot, containment=containment)
     service.start()
     config = uvicorn.Config(
         build_app(service, boot),

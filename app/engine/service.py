@@ -40,8 +40,9 @@ _DISK_CACHE_BYTES = 4 << 30
 class Service:
     """Implements EngineService. Lives on one event loop; loads run in worker threads."""
 
-    def __init__(self, boot: EngineBoot) -> None:
+    def __init__(self, boot: EngineBoot, *, containment: str = "") -> None:
         self._boot = boot
+        self._containment = containment
         self._catalogue: dict[str, LoadSpec] = {}
         self._models: dict[str, EngineModel] = {}
         self._load_lock = asyncio.Lock()
@@ -82,6 +83,7 @@ class Service:
             backends=library().devices(),
             pid=os.getpid(),
             devices=library().device_list(),
+            containment=self._containment,
         )
 
     def available(self) -> list[ModelInfo]:
