@@ -116,7 +116,7 @@ def _better(
 def _leaves_room(choice: Choice, hardware: Hardware) -> bool:
     """Where models share memory with everything else, the last drop is not recommended."""
     pool = choice.plan.pools[-1]
-    return hardware.unified or pool.spare_bytes >= 0.08 * pool.capacity_bytes
+    return hardware.unified or pool.spare_bytes >= 0.05 * pool.capacity_bytes
 
 
 def _tier_like(catalogue: Catalogue, hardware: Hardware) -> Tier | None:

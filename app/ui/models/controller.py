@@ -193,6 +193,8 @@ class ModelsController(QObject):
 
     async def _start(self) -> None:
         await self._refresh()
+        await self.files.look_elsewhere()
+        self._show_section(self.files.elsewhere())
         for sentence in await asyncio.to_thread(self._library.start):
             self._say(sentence)
         for job in await asyncio.to_thread(self._library.downloader.jobs):
@@ -207,7 +209,6 @@ class ModelsController(QObject):
         recommended = await asyncio.to_thread(library.recommended_rows, self._machine_id)
         installed = await asyncio.to_thread(library.installed_rows)
         trash = await asyncio.to_thread(library.store.trash_bytes)
-        elsewhere = await self.files.look_elsewhere()
         loaded = self._seat.view.model
         uses = status.memory.get(loaded.model_id, ()) if status and loaded else ()
         self._page.show_machine(hardware_words(hardware), memory_pictures(hardware, uses, devices))
@@ -216,7 +217,7 @@ class ModelsController(QObject):
         self._desk.installed = {row.key: row for row in installed}
         self._sections |= {
             "recommended": self._recommended(recommended, jobs),
-            "elsewhere": elsewhere,
+            "elsewhere": self.files.elsewhere(),
             "installed": self._installed(installed, loaded.model_id if loaded else "", trash),
         }
         self._show_downloads(jobs)

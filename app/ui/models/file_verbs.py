@@ -14,7 +14,7 @@ from app.library.disk import Progress
 from app.library.elsewhere import Found, use_in_place
 from app.library.records import InstalledModel
 from app.ui.models.desk import Desk
-from app.ui.models.mapping import found_row as _found_row
+from app.ui.models.mapping import found_row
 from app.ui.models.values import ModelRow, Section, size_text
 
 _MOVING = "moving"
@@ -100,6 +100,8 @@ class FileVerbs(QObject):
         except GarretError as error:
             self._desk.say(str(error))
             return
+        if not size:
+            await self.look_elsewhere()
         await self._desk.refresh()
         if not size:
             self._desk.say(self.tr("{} is no longer listed; its file stays.").format(row.title))
@@ -126,12 +128,15 @@ class FileVerbs(QObject):
             self._desk.say(self.tr("{} became free.").format(size_text(freed)))
         await self._desk.refresh()
 
-    async def look_elsewhere(self) -> Section:
-        """Models of other apps on this disk."""
+    async def look_elsewhere(self) -> None:
+        """Looks for models of other apps on this disk."""
         found = await asyncio.to_thread(self._desk.library.found_here)
         self.found = {str(one.path): one for one in found}
-        from_others = self.tr("Already on this computer")
-        return Section("elsewhere", from_others, tuple(_found_row(one) for one in found))
+
+    def elsewhere(self) -> Section:
+        """What was found at the last look."""
+        rows = tuple(found_row(one) for one in self.found.values())
+        return Section("elsewhere", self.tr("Already on this computer"), rows)
 
     async def adopt(self, key: str) -> None:
         found = self.found[key]
@@ -143,6 +148,7 @@ class FileVerbs(QObject):
 
         model = await self._desk.with_progress("elsewhere", row, self.tr("Checking"), work)
         if model is not None:
+            self.found.pop(key, None)
             self._desk.say(self.tr("{} can be used now.").format(model.title))
             await self._desk.refresh()
 

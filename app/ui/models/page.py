@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPalette
@@ -107,12 +108,12 @@ class ModelsPage(QWidget):
         return QSize(820, 640)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.toLocalFile().lower().endswith(".gguf") for url in event.mimeData().urls()):
+        if any(_can_hold_models(url.toLocalFile()) for url in event.mimeData().urls()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         paths = [url.toLocalFile() for url in event.mimeData().urls()]
-        self.files_dropped.emit([path for path in paths if path.lower().endswith(".gguf")])
+        self.files_dropped.emit([path for path in paths if _can_hold_models(path)])
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
@@ -158,3 +159,8 @@ class ModelsPage(QWidget):
         tint(self._machine, self._theme.colors.muted)
         self.search.setMinimumWidth(round(self._theme.em() * 17))
         self._body.setMaximumWidth(self._theme.column_width() + 220)
+
+
+def _can_hold_models(path: str) -> bool:
+    """A model file, or a folder: a drive with a copied model, another app's models."""
+    return path.lower().endswith(".gguf") or (bool(path) and Path(path).is_dir())
