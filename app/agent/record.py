@@ -73,7 +73,7 @@ def _message_from_json(data: Mapping[str, Any]) -> Message:
 
 
 class FileRunRecords:
-    """Runs as JSON lines, one file each, for the command line (`RunRecords`).
+    """Runs as JSON lines, one file each (`RunRecords`); the same for window and command line.
 
     A line cut short by a crash is dropped on reading; everything before it is whole.
     """
@@ -110,9 +110,10 @@ class FileRunRecords:
     def _unfinished(self, workspace: str) -> list[RunHead]:
         found = []
         for path in self._folder.glob("*.jsonl"):
-            lines = _read_lines(path)
-            head = _head(lines)
-            if head and head.workspace == workspace and lines[-1].get("kind") != "end":
+            head = _head(_read_lines(path, only_first=True))
+            if head is None or head.workspace != workspace:
+                continue
+            if _read_lines(path)[-1].get("kind") != "end":
                 found.append(head)
         return sorted(found, key=lambda head: head.started_at, reverse=True)
 
@@ -144,9 +145,10 @@ def _append(path: Path, line: str) -> None:
         os.close(descriptor)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _read_lines(path: Path, *, only_first: bool = False) -> list[dict[str, Any]]:
     try:
-        text = path.read_text("ascii", errors="replace")
+        with path.open(encoding="ascii", errors="replace") as file:
+            text = file.readline() if only_first else file.read()
     except OSError:
         return []
     lines = []

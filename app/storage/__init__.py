@@ -1,1 +1,1 @@
-"""SQLite: chats, messages, search, prompts, agent runs; backups, export and import."""
+"""SQLite: chats, messages, search, prompts; backups, export and import."""

@@ -20,7 +20,6 @@ from app.storage.queue import MessageQueue
 from app.storage.recovery import Recovery, recover
 from app.storage.reserve import Reserve
 from app.storage.rows import parts_from_text
-from app.storage.runs import RunStore
 from app.storage.search import Search
 from app.storage.searchable import index_message
 from app.storage.tree import MessageTree
@@ -38,7 +37,6 @@ class Storage:
     labels: Labels
     prompts: PromptLibrary
     queue: MessageQueue
-    runs: RunStore
     backups: Backups
     recovery: Recovery | None = None
 
@@ -95,7 +93,6 @@ async def open_storage(
         labels=Labels(database),
         prompts=PromptLibrary(database, clock),
         queue=MessageQueue(database, clock),
-        runs=RunStore(database, clock),
         backups=backups,
         recovery=recovery,
     )

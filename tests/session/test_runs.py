@@ -1,16 +1,13 @@
-"""An agent's run is rebuilt the same from the database as from its own files."""
+"""An agent's run is rebuilt from its own file."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from app.agent.record import FileRunRecords, conversation, message_entry, tidied_entry
 from app.core.messages import Message, ToolCallPart, ToolResultPart
 from app.core.ports import RunHead, RunRecords
-from app.storage.storage import open_storage
 
 CALL = ToolCallPart("c1", "edit", '{"path": "ä.py"}')
 
@@ -28,13 +25,9 @@ async def record(records: RunRecords) -> tuple[list[Message], list[str], str | N
     return conversation(await records.entries("run-1")), unfinished, head.task if head else None
 
 
-@pytest.mark.parametrize("kind", ["database", "files"])
-def test_a_run_survives_its_process(tmp_path: Path, kind: str) -> None:
+def test_a_run_survives_its_process(tmp_path: Path) -> None:
     async def scenario() -> None:
-        storage = await open_storage(tmp_path / "chats.sqlite3")
-        records: RunRecords = storage.runs if kind == "database" else FileRunRecords(tmp_path)
-        messages, unfinished, task = await record(records)
-        await storage.close()
+        messages, unfinished, task = await record(FileRunRecords(tmp_path))
         assert messages[:2] == [Message.of("user", "summary"), Message("assistant", (CALL,))]
         (result,) = messages[2].parts
         assert isinstance(result, ToolResultPart)

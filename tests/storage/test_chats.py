@@ -8,7 +8,6 @@ import pytest
 
 from app.core.errors import StorageError
 from app.core.messages import Message
-from app.core.ports import RunHead
 from app.storage.prompts import Prompt
 from app.storage.storage import Storage
 from app.storage.titles import MAX_TITLE, UNTITLED, title_from
@@ -167,31 +166,6 @@ def test_braces_that_are_no_variables_stay(tmp_path: Path) -> None:
     prompt = Prompt(1, "x", "", "f'{{{a}}}' {{}} {{1}} {{a b}} {{ok}}")
     assert prompt.variables == {"a": "", "ok": ""}
     assert prompt.fill({"ok": "yes", "a": "A"}) == "f'{A}' {{}} {{1}} {{a b}} yes"
-
-
-def test_agent_runs_keep_their_entries_in_order_and_know_who_never_ended(tmp_path: Path) -> None:
-    async def before(storage: Storage) -> None:
-        for number in (1, 2):
-            head = RunHead(f"r{number}", "/home/me/repo", "m", "ask", "fix it", float(number))
-            await storage.runs.begin(head)
-            for step in range(12):
-                await storage.runs.append(head.run_id, {"kind": "step", "n": step, "ü": "✓"})
-        await storage.runs.end("r1", "done")
-
-    async def after(storage: Storage) -> None:
-        assert [h.run_id for h in await storage.runs.unfinished("/home/me/repo")] == ["r2"]
-        assert [h.run_id for h in await storage.runs.recent()] == ["r2", "r1"]
-        assert [e["n"] for e in await storage.runs.entries("r2")] == list(range(12))
-        head = await storage.runs.head("r1")
-        assert head == RunHead("r1", "/home/me/repo", "m", "ask", "fix it", 1.0)
-        assert await storage.runs.head("r9") is None
-        assert await storage.runs.entries("r9") == []
-        assert (await storage.runs.status("r1"), await storage.runs.status("r2")) == ("done", None)
-        await storage.runs.delete("r2")
-        assert await storage.runs.entries("r2") == []
-
-    with_storage(tmp_path, before)
-    with_storage(tmp_path, after)
 
 
 @pytest.mark.parametrize(
