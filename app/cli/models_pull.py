@@ -13,6 +13,8 @@ from pathlib import Path
 
 from app.cli.terminal_line import TerminalLine
 from app.core.errors import DownloadFailed, LibraryError
+from app.core.network_log import NetworkLog
+from app.core.paths import find_paths
 from app.core.settings import Settings
 from app.library.catalogue import CatalogueFile, CatalogueModel, load_catalogue
 from app.library.download.downloader import Downloader, DownloadProgress
@@ -51,7 +53,9 @@ def pull_arguments(cli: argparse.ArgumentParser) -> None:
 def hub_for(settings: Settings) -> Hub:
     """The Hub the user set; HF_ENDPOINT and HF_TOKEN given on purpose come first."""
     endpoint = os.environ.get("HF_ENDPOINT", "") or settings.text("models.hub_url")
-    return Hub(endpoint, settings.text("models.hub_token"))
+    keep = settings.flag("privacy.keep_list")
+    log = NetworkLog(find_paths().network_log if keep else None)
+    return Hub(endpoint, settings.text("models.hub_token"), log=log)
 
 
 def pull(arguments: argparse.Namespace, store: Store, settings: Settings) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,11 @@ def test_programs_are_programs(client: str) -> None:
 @pytest.mark.parametrize(("n_ctx", "output"), [(2048, 1024), (32_768, 8192), (262_144, 8192)])
 def test_answers_leave_room_for_the_prompt(n_ctx: int, output: int) -> None:
     assert Endpoint("u", "k", "m", n_ctx).output_tokens == output
+
+
+def test_the_guide_names_every_client() -> None:
+    guide = Path(__file__).parents[2] / "resources" / "guide" / "endpoint.md"
+    text = guide.read_text(encoding="utf-8")
+    for one in snippets(ENDPOINT):
+        name = one.client.removeprefix("Python (").rstrip(")")
+        assert name in text, name
