@@ -51,7 +51,7 @@ def pull_arguments(cli: argparse.ArgumentParser) -> None:
 
 
 def hub_for(settings: Settings) -> Hub:
-    """The Hub the user set; HF_ENDPOINT and HF_TOKEN given on purpose come first."""
+    """The Hub the user set; HF_ENDPOINT comes first. HF_TOKEN is others' and not read."""
     endpoint = os.environ.get("HF_ENDPOINT", "") or settings.text("models.hub_url")
     keep = settings.flag("privacy.keep_list")
     log = NetworkLog(find_paths().network_log if keep else None)
