@@ -55,7 +55,8 @@ class HelpArea(QObject):
         self._tasks = tasks
         self._doctor = doctor
         self.guide = GuideView(load_guide(resources_folder() / "guide"), theme)
-        window.add_page("help", window.tr("Help"), "help", self.guide, "")
+        window.add_page("help", window.tr("Help"), "help", self.guide, "Ctrl+5")
+        self.guide.left.connect(lambda: window.view_controls.set_presenting(False))
         self.guide.outside.connect(lambda url: QDesktopServices.openUrl(QUrl(url)))
         actions = window.actions_by_name
         actions["guide"].triggered.connect(lambda: window.show_page("help"))

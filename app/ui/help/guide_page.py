@@ -39,6 +39,7 @@ class GuideView(QWidget):
     """Shows the guide; `outside` carries an address that lies beyond it."""
 
     outside = Signal(str)
+    left = Signal()  # Esc, and no search to end
 
     def __init__(
         self, pages: Sequence[GuidePage], theme: Theme, parent: QWidget | None = None
@@ -102,7 +103,10 @@ class GuideView(QWidget):
 
     def escape(self) -> None:
         """Esc: the search ends."""
-        self.search.clear()
+        if self.search.text():
+            self.search.clear()
+        else:
+            self.left.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
