@@ -73,6 +73,7 @@ class Scheduler:
         self._rounds = 0
         self._unsaved = False
         self._governor = ThreadGovernor(n_threads)
+        self._read_governor = ThreadGovernor(n_threads)
         # Without a GPU the threads matter, and the first chunk is small until the speed is known:
         # it bounds the cancel.
         self._cautious = context.batch.capacity <= 512
@@ -112,7 +113,9 @@ class Scheduler:
 
     def pin_threads(self) -> None:
         """Stops trying other numbers of threads: a measurement needs one."""
-        self._governor = ThreadGovernor(self.n_threads, self.n_threads)
+        n = self.n_threads
+        self._governor = self._read_governor = ThreadGovernor(n, n)
+        self._context.set_threads(n, n)
 
     def submit(self, request: GenerationRequest) -> GenerationHandle:
         """From the event loop. Raises: EngineBusy, ContextFull."""
@@ -334,13 +337,12 @@ class Scheduler:
             self.totals["generate_seconds_total"] += seconds
             self._step_s = seconds
             if reader is None and len(writers) == 1 and self._cautious:
-                self._govern(seconds)
+                self._govern(self._governor, seconds)
 
-    def _govern(self, seconds: float) -> None:
-        before = self._governor.n_threads
-        after = self._governor.note(seconds)
-        if after != before:
-            self._context.set_threads(after, after)
+    def _govern(self, governor: ThreadGovernor, seconds: float) -> None:
+        before = governor.n_threads
+        if governor.note(seconds) != before:
+            self._context.set_threads(self._governor.n_threads, self._read_governor.n_threads)
 
     def _decode_with_room(self, writers: list[Run], reader: Run | None) -> bool:
         """Decodes the batch, making room in the cache; False when somebody had to give way."""
@@ -397,6 +399,8 @@ class Scheduler:
         if alone and len(chunk) >= least:
             speed = len(chunk) / seconds
             self._read_per_s = speed if not self._read_per_s else (self._read_per_s + speed) / 2
+            if self._cautious:
+                self._govern(self._read_governor, seconds / len(chunk))
         self.totals["prompt_tokens_total"] += len(chunk)
         self.totals["prompt_seconds_total"] += seconds
         if not run.generated:
