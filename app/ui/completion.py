@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtWidgets import QFrame, QListWidget, QListWidgetItem, QWidget
 
 from app.ui.composer_text import ComposerText
 from app.ui.scroll_bar import make_slim
 
 _MOST = 8
+_PAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class CompletionList(QListWidget):
         self._start = 0
         self._dismissed = ""
         self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setViewportMargins(_PAD, _PAD, _PAD, _PAD)
+        self.setUniformItemSizes(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName(self.tr("Suggestions"))
         self.itemClicked.connect(lambda _item: self._take())
@@ -80,6 +83,7 @@ class CompletionList(QListWidget):
             self.clear()
             for offer in found:
                 item = QListWidgetItem(f"{offer.name}    {offer.note}".rstrip())
+                item.setSizeHint(QSize(0, self._row_height()))
                 self.addItem(item)
             self.setCurrentRow(0)
         self._place()
@@ -108,12 +112,15 @@ class CompletionList(QListWidget):
         host = self.parentWidget()
         assert host is not None
         rows = self.count()
-        height = rows * max(self.sizeHintForRow(0), 20) + 8
+        height = rows * self._row_height() + 2 * self.frameWidth() + 2 * _PAD
         width = min(max(self.sizeHintForColumn(0) + 40, 260), host.width() - 40)
         corner = self._box.mapTo(host, QPoint(0, -height - 12))
         self.setGeometry(corner.x(), max(corner.y(), 4), width, height)
         self.show()
         self.raise_()
+
+    def _row_height(self) -> int:
+        return round(self.fontMetrics().height() * 1.75)
 
     def _close(self) -> None:
         self._shown = []

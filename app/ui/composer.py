@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QRectF, Qt, Signal
+from PySide6.QtCore import QMimeData, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QFocusEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
@@ -253,6 +253,10 @@ class Composer(QWidget):
             widget.setFont(small)
         tint(self.model, self._theme.colors.muted)
         tint(self.tokens, self._theme.colors.muted)
+        icon = max(17, round(self._theme.em() * 0.9))  # they grow with the text
+        for button in (self.attach, self.tune, self.model, self.send):
+            button.setIconSize(QSize(icon, icon))
+            button.updateGeometry()
         self._box.setMaximumWidth(self._theme.column_width() + 24)
         self._show_button()
 

@@ -68,9 +68,19 @@ async def until(condition: Callable[[], object], limit_s: float = 8.0) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_pixmaps() -> Iterator[None]:
+    """Icons of one size: drawing all eight of each took a third of most tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.ui.icons._SIZES", (20,))
+        patch.setattr("app.ui.icons._SCALES", (1.0,))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(qapp: QApplication) -> Iterator[None]:
     """Fails a test that leaves a running timer, a window or a thread."""
+    gc.freeze()  # what is there already is no part of this test's collections and searches
     threads = set(threading.enumerate())
     timers = set(map(id, _running_timers()))
     yield

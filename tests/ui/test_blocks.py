@@ -71,7 +71,7 @@ def test_character_by_character_is_the_same_at_every_prefix(text: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_random_splits_of_random_mixtures_end_the_same(data: st.DataObject) -> None:
     parts = data.draw(st.lists(st.sampled_from(CORPUS), min_size=1, max_size=4))
     text = data.draw(st.sampled_from(["", "\n", "\n\n"])).join(parts)
@@ -82,7 +82,7 @@ def test_random_splits_of_random_mixtures_end_the_same(data: st.DataObject) -> N
 
 
 @given(st.text(alphabet="ab#`~-*>|:$\\[](){}1. \n\t", max_size=60))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_soup_of_markers_ends_the_same(text: str) -> None:
     assert settle(streamed(list(text))) == settle(parse_blocks(text))
 

@@ -59,7 +59,7 @@ def stream(transcript: Transcript, text: str, cuts: list[int]) -> None:
 
 @given(st.data())
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
