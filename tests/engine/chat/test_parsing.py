@@ -209,3 +209,55 @@ def test_a_long_value_is_parsed_in_linear_time() -> None:
     parser = parser_for("hermes")
     chunks = [text[i : i + 8] for i in range(0, len(text), 8)]
     assert len(meaning(parse(parser, chunks))[2]) == 1
+
+
+GROWING = [
+    ("hermes", '<tool_call>\n{"name": "write_file", "arguments": ARGS}\n</tool_call>'),
+    ("llama3", '{"type": "function", "name": "write_file", "parameters": ARGS}'),
+    ("mistral-json", '[TOOL_CALLS][{"name": "write_file", "arguments": ARGS, "id": "a1b2c3d4e"}]'),
+    ("mistral", "[TOOL_CALLS]write_file[ARGS]ARGS"),
+    ("generic", '```json\n{"name": "write_file", "arguments": ARGS}\n```'),
+    ("deepseek", "<｜tool▁call▁begin｜>write_file<｜tool▁sep｜>ARGS<｜tool▁call▁end｜>"),
+]
+
+
+@pytest.mark.parametrize(("kind", "form"), GROWING, ids=[kind for kind, _ in GROWING])
+def test_json_arguments_are_passed_on_while_they_grow(kind: str, form: str) -> None:
+    content = "line\n" * 40
+    arguments = json.dumps({"path": "a.py", "content": content})
+    text = form[::-1].replace("SGRA", arguments[::-1], 1)[::-1]
+    parser = parser_for(kind)
+    heard: list[str] = []
+    for char in text[: text.index("line") + 5 * 40]:
+        heard += [e.delta for e in parser.feed(char) if isinstance(e, CallArguments)]
+    assert "line\\nline" in "".join(heard)
+    assert len(heard) > 50
+    _, _, calls = meaning(parse(parser_for(kind), list(text)))
+    assert calls == [("write_file", {"path": "a.py", "content": content})]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('{"path": "a\nb", "content": "\\d"}', {"path": "a\nb", "content": "\\d"}),
+        ('{"content": "say "hi" now", "path": "p"}', {"content": 'say "hi" now', "path": "p"}),
+        ("{'path': 'it's', 'deep': True,}", {"path": "it's", "deep": True}),
+        ('{"path": "a", "tags": ["x"', {"path": "a", "tags": ["x"]}),
+        ('{"path" "a", limit: 07}', {'path" "a': None, "limit": "07"}),
+    ],
+)
+def test_slightly_broken_arguments_are_mended(written: str, meant: dict[str, Any]) -> None:
+    text = f'<tool_call>{{"name": "read_file", "arguments": {written}</tool_call> and then'
+    prose, _, calls = meaning(parse(parser_for("hermes"), [text]))
+    assert calls == [("read_file", meant)]
+    assert prose.strip() == "and then"
+
+
+@given(st.text(alphabet="{}[]\"'\\u0041:, a1.\né<`", max_size=30), st.lists(st.integers(0, 40)))
+@settings(max_examples=200, deadline=None)
+def test_whatever_the_arguments_are_the_client_gets_json(tail: str, cuts: list[int]) -> None:
+    text = '{"name": "read_file", "arguments": {"' + tail
+    whole = parse(parser_for("hermes"), [text])
+    assert parse(parser_for("hermes"), split_at(text, cuts)) == whole
+    for _, arguments in meaning(whole)[2]:
+        assert isinstance(arguments, dict)

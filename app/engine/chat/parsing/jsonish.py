@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_LITERAL_CHARS = 20_000
@@ -21,9 +21,10 @@ _CALL_KEYS = {*_NAME_KEYS, *_ARGUMENT_KEYS, "type", "id", "tool_calls"}
 class JsonScanner:
     """Finds the end of a JSON object or array in a text that grows at its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: Sequence[str] = ()) -> None:
+        """`stack`: closers of brackets that were opened before the text."""
         self._position = 0
-        self._stack: list[str] = []
+        self._stack = list(stack)
         self._in_string = False
 
     def end(self, text: str) -> int | None:

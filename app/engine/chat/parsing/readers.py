@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from app.engine.chat.parsing.arguments_stream import ArgumentsStream
 from app.engine.chat.parsing.events import held_back
 from app.engine.chat.parsing.jsonish import (
     JsonScanner,
@@ -19,6 +20,17 @@ from app.engine.chat.parsing.jsonish import (
     loads_tolerant,
     may_be_call,
 )
+
+_NAME_KEY = r'"(?:name|function|tool|tool_name|function_name)"'
+_OTHER_KEYS = r'(?:"(?:type|id)"\s*:\s*"[^"\\]*"\s*,\s*)*'
+_ARGUMENTS_KEY = r'"(?:arguments|parameters|args|input|params)"'
+# a call up to its arguments' opening brace, of which it is certain that it holds something
+_HEAD = re.compile(
+    rf'\[?\s*\{{\s*{_OTHER_KEYS}{_NAME_KEY}\s*:\s*"(?P<name>[^"\\]+)"\s*,\s*'
+    rf"{_ARGUMENTS_KEY}\s*:\s*(?=\{{\s*[\"'}}])"
+)
+_OBJECT = re.compile(r"\{\s*[\"'}]")
+_LIST_END = re.compile(r"\s*\]")
 
 Part = tuple[Literal["begin", "arguments", "end"], str]
 MAX_NAME_CHARS = 300
@@ -62,22 +74,47 @@ def call_parts(calls: list[tuple[str, str]]) -> list[Part]:
     return parts
 
 
+def grow(arguments: ArgumentsStream, text: str, *, final: bool, truncated: bool) -> Step:
+    """One step of a call whose arguments are passed on as they come.
+
+    A bracket that is missing at the end is forgiven, an answer cut by its limit is not.
+    """
+    used, said = arguments.feed(text, final=final and not truncated)
+    if arguments.ended:
+        return Step("more", used, [("arguments", said), ("end", "")])
+    if final:
+        said += "" if truncated else arguments.close()
+        return Step("done", len(text), [("arguments", said), ("end", "")])
+    return Step("more", used, [("arguments", said)] if said else [])
+
+
 class JsonReader:
-    """JSON values, one call each or a list of calls, up to an optional closing tag."""
+    """JSON values, one call each or a list of calls, up to an optional closing tag.
+
+    The arguments of a call that names its tool first are passed on while they grow; any other
+    value is read when it is complete.
+    """
 
     def __init__(self, tools: Offered, closers: tuple[str, ...] = ()) -> None:
         self._names = tools.names
         self._closers = closers
         self._scanner = JsonScanner()
         self._found = 0
+        self._growing: ArgumentsStream | None = None
+        self._rest: JsonScanner | None = None  # of an object whose arguments are complete
+        self._in_list = False
 
     def read(self, text: str, *, final: bool, truncated: bool) -> Step:
+        if (begun := self._begun(text, final=final, truncated=truncated)) is not None:
+            return begun
         start = len(text) - len(text.lstrip(" \t\r\n,;"))
         if self._found and (after := self._after(text, start, final=final)) is not None:
             return after
         if start == len(text):
             return FAIL if final else MORE
         body = text[start:]
+        if (head := self._head(body)) is not None:
+            return Step("more", start + head.end(), [("begin", _bare(head["name"]))])
         likely = may_be_call(body)
         if likely is False or (likely is None and final and not truncated):
             return self._no_call()
@@ -95,6 +132,40 @@ class JsonReader:
             return self._no_call()
         self._found += 1
         return Step("more", start + end, call_parts(calls))
+
+    def _head(self, body: str) -> re.Match[str] | None:
+        """The head of a call that can be passed on from here."""
+        head = _HEAD.match(body)
+        if head is None or _bare(head["name"]) not in self._names:
+            return None
+        self._found += 1
+        self._growing = ArgumentsStream()
+        self._in_list = self._in_list or body[0] == "["
+        return head
+
+    def _begun(self, text: str, *, final: bool, truncated: bool) -> Step | None:
+        """Goes on with the call whose head was seen, if there is one."""
+        if self._growing is not None:
+            step = grow(self._growing, text, final=final, truncated=truncated)
+            if self._growing.ended:
+                self._growing, self._rest = None, JsonScanner(("}",))
+            return step
+        if self._rest is not None:
+            if text.lstrip()[:1] in ("", ",", "}"):
+                return self._past(self._rest, text, final=final)
+            self._rest = None  # the model forgot the last bracket
+        if self._in_list and (closed := _LIST_END.match(text)) is not None:
+            self._in_list = False
+            return Step("more", closed.end())
+        return None
+
+    def _past(self, rest: JsonScanner, text: str, *, final: bool) -> Step:
+        """The end of an object after its arguments; whatever else it holds says nothing."""
+        end = rest.end(text)
+        if end is None and not final:
+            return MORE
+        self._rest = None
+        return Step("done", len(text)) if end is None else Step("more", end)
 
     def _after(self, text: str, start: int, *, final: bool) -> Step | None:
         """What follows a call, unless it is another one."""
@@ -128,6 +199,10 @@ class JsonReader:
         return Step("done", used, call_parts(calls))
 
 
+def _bare(name: str) -> str:
+    return name.removeprefix("functions.")
+
+
 class HeadedJsonReader:
     """A name in some header, then its arguments as JSON: Mistral, DeepSeek, Kimi, Functionary."""
 
@@ -140,8 +215,14 @@ class HeadedJsonReader:
         self._fillers = ("```json", "```", *fillers)
         self._scanner = JsonScanner()
         self._found = False
+        self._growing: ArgumentsStream | None = None
 
     def read(self, text: str, *, final: bool, truncated: bool) -> Step:
+        if self._growing is not None:
+            step = grow(self._growing, text, final=final, truncated=truncated)
+            if self._growing.ended:
+                self._growing = None
+            return step
         if self._found:
             return self._after(text, final=final)
         brace = text.find("{")
@@ -150,6 +231,10 @@ class HeadedJsonReader:
         if (name := self._name(text[:brace])) is None:
             return FAIL
         body = text[brace:]
+        if _OBJECT.match(body):
+            self._found = True
+            self._growing = ArgumentsStream()
+            return Step("more", brace, [("begin", name)])
         end = self._scanner.end(body)
         if end is None and not final:
             return MORE
