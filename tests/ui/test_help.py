@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.ui.actions import COMMANDS
@@ -56,7 +56,10 @@ def test_the_guide_is_searched_and_opened_by_keyboard(
     pages: tuple[GuidePage, ...], theme: Theme, qtbot: QtBot
 ) -> None:
     view = GuideView(pages, theme)
-    qtbot.addWidget(view)
+    host = QScrollArea()  # never a window of its own
+    host.setWidget(view)
+    qtbot.addWidget(host)
+    host.show()
     QTest.keyClicks(view.search, "quantization")
     QTest.keyClick(view.search, Qt.Key.Key_Return)
     assert view.page != "index"

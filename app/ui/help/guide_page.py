@@ -9,6 +9,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QPalette,
     QResizeEvent,
+    QShowEvent,
     QTextBlockFormat,
     QTextCursor,
     QTextDocument,
@@ -48,6 +49,7 @@ class GuideView(QWidget):
         self._pages = {page.name: page for page in pages}
         self._theme = theme
         self._shown = ""
+        self._is_stale = True
         self.setBackgroundRole(QPalette.ColorRole.Base)
         self.setAutoFillBackground(True)
         self.search = QLineEdit(self)
@@ -156,8 +158,16 @@ class GuideView(QWidget):
         elif url.scheme() in ("http", "https"):
             self.outside.emit(url.toString())
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._show(self._shown)
+
     def _show(self, name: str) -> None:
         self._shown = name
+        self._is_stale = not self.isVisible()
+        if self._is_stale:
+            return  # made when somebody looks: the window's start should not wait for it
         document = self.text.document()
         document.setDefaultFont(self._theme.text_font())
         document.setDocumentMargin(28)
