@@ -94,10 +94,3 @@ Emoji 🎉 🚀 and a footnote[^1]. AVeryLongWordWithoutAnySpaces_"""
 [^1]: The footnote, with a [link](https://example.org).
 """
 )
-
-_ACCENTS = str.maketrans("aeiouAEIOUcnsz", "áéíóúÁÉÍÓÚçñšž")
-
-
-def pseudo(words: str) -> str:
-    """Words as an imaginary language writes them: accented and a third longer."""
-    return f"[{words.translate(_ACCENTS)}{'~' * (len(words) // 3)}]"
