@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from app.library.catalogue import load_catalogue
 from app.library.service import LibraryService
-from tests.hostile_hub import HostileHub
+from tests.hostile_hub import Fault, HostileHub
 from tests.library.download_kit import FILE, REPO, Kit, make_kit, model_bytes
 from tests.library.ggufs import write_tiny
 
@@ -97,3 +98,38 @@ def test_start_resumes_and_names_what_a_power_cut_damaged(
     model.path.write_bytes(model.path.read_bytes()[:-8] + b"\0" * 8)
     (problem,) = service.start()
     assert "damaged" in problem
+
+
+def test_a_closer_look_replaces_the_guess_by_the_header(kit: Kit, service: LibraryService) -> None:
+    (guess,) = service.search("model")
+    exact = service.look_closer(guess)
+    assert (guess.estimated, exact.estimated) == (True, False)
+    assert exact.plan is not None
+    assert exact.plan.shape.n_ctx == 1024
+    assert kit.hub.served_bytes <= len(kit.body)
+
+
+def test_models_and_unfinished_downloads_move_together(
+    kit: Kit, service: LibraryService, tmp_path: Path
+) -> None:
+    copied = kit.store.add_file(write_tiny(tmp_path / "a.gguf"))
+    kit.hub.always = Fault("stall", at=150_000)
+    job_id = service.queue(service.search("model")[0])
+    service.downloader.start(job_id)
+    deadline = time.monotonic() + 5
+    while service.downloader.progress(job_id).bytes_done < 100_000 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    service.move_to(tmp_path / "disk")
+    kit.hub.always = None
+    kit.hub.seen.clear()
+    assert kit.store.find(copied.model_id).path.is_relative_to(tmp_path / "disk")
+
+    async def story() -> str:
+        async for progress in service.download(job_id):
+            last = progress
+        return last.phase
+
+    assert asyncio.run(story()) == "installed"
+    assert kit.hub.served_bytes <= len(kit.body) - 90_000
+    assert kit.store.find("model-q4_k_m").path.is_relative_to(tmp_path / "disk")
+    assert not [path for path in (tmp_path / "models").rglob("*") if path.suffix == ".part"]
