@@ -104,6 +104,9 @@ class FakeUndo:
     def undo_file(self, run_id: str, path: str) -> UndoReport:
         return UndoReport()
 
+    def keep_version(self, run_id: str, path: str, data: bytes, expected: str) -> Change:
+        return Change(path, "modified", expected, None)
+
     def redo(self, run_id: str) -> UndoReport:
         return UndoReport()
 

@@ -1,12 +1,14 @@
 """A repository whose every file tries something, and the calls of a model that obeys all of it.
 
-Run as a program (`python -m tests.agent.evil_repository BASE sandbox|none`) it prints one JSON
-object: attempt → what went wrong; that is how the suite runs it as an unprivileged user.
+Run as a program (`python -m tests.agent.evil_repository BASE sandbox|none [commands]`) it prints
+one JSON object: attempt → what went wrong; that is how the suite runs it as an unprivileged user.
+With "commands" only the attempts that run one: the tools hold the rest whoever the user is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -15,12 +17,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from app.agent.protected import is_guarded
 from app.agent.types import ToolOutcome
@@ -363,10 +363,11 @@ def _listen(world: World, sockets: list[socket.socket]) -> None:
 
 def _marked() -> list[int]:
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if f"{MARK}-{os.getpid()}" in line:
-            found.append(process.pid)
+    mark = f"{MARK}-{os.getpid()}".encode()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if mark in Path("/proc", pid, "cmdline").read_bytes():
+                found.append(int(pid))
     return found
 
 
@@ -453,7 +454,14 @@ async def _attempt_faults(attempt: Attempt, world: World, with_sandbox: bool) ->
     return found
 
 
-def run_all(base: Path, with_sandbox: bool) -> dict[str, list[str]]:
+def has_command(attempt: Attempt) -> bool:
+    """Whether it is the sandbox and the user's rights that must hold it, not the tools alone."""
+    return any(name == "run_shell_command" for name, _ in attempt.calls)
+
+
+def run_all(
+    base: Path, with_sandbox: bool, attempts: Sequence[Attempt] = ATTEMPTS
+) -> dict[str, list[str]]:
     """Every attempt in a fresh repository; the faults by attempt, [] for held ones."""
     if with_sandbox and not proven_sandbox().status.proven:
         raise SystemExit(proven_sandbox().status.sentence)
@@ -473,7 +481,7 @@ def run_all(base: Path, with_sandbox: bool) -> dict[str, list[str]]:
     _listen(world, [tcp, udp, unix])
     results: dict[str, list[str]] = {}
     try:
-        for attempt in ATTEMPTS:
+        for attempt in attempts:
             world.connections.clear()
             results[attempt.name] = asyncio.run(_attempt_faults(attempt, world, with_sandbox))
     finally:
@@ -485,5 +493,6 @@ def run_all(base: Path, with_sandbox: bool) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    answers = run_all(Path(sys.argv[1]).resolve(), sys.argv[2] == "sandbox")
+    chosen = [one for one in ATTEMPTS if has_command(one) or "commands" not in sys.argv[3:]]
+    answers = run_all(Path(sys.argv[1]).resolve(), sys.argv[2] == "sandbox", chosen)
     sys.stdout.write(json.dumps(answers))

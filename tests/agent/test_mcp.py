@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from app.agent.mcp import McpTool, McpTools
-from app.agent.mcp_servers import McpServer, read_servers
+from app.agent.mcp_servers import McpServer, read_servers, write_servers
+from app.agent.remote import RemoteTools
 from app.agent.types import Mode, SandboxStatus, ToolContext, ToolError
 from app.core.errors import SettingError
-from tests.fake_hands import FakeJail
+from tests.fake_hands import FakeHands, FakeJail
 
 SCRIPT = Path(__file__).with_name("mcp_echo_server.py")
 STDIO = McpServer("echo", (sys.executable, str(SCRIPT)), {"MINE": "1"})
@@ -119,11 +120,39 @@ def test_a_streamable_http_server_works_the_same(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_be_used_is_named_and_the_others_work(tmp_path: Path) -> None:
-    async def body(tools: McpTools, by_name: dict[str, McpTool]) -> None:
-        assert [problem.partition(":")[0] for problem in tools.problems] == ["absent", "empty"]
-        assert "echo__shout" in by_name
+    file, hands = tmp_path / "config" / "mcp.json", FakeHands(tmp_path)
+    off = McpServer("off", ("/no/such/program",), enabled=False)
+    servers = [McpServer("absent", ("/no/such/program",)), McpServer("empty"), STDIO, off]
 
-    with_tools([McpServer("absent", ("/no/such/program",)), McpServer("empty"), STDIO], body)
+    async def go() -> None:
+        remote = RemoteTools(file)
+        await remote.save(servers)
+        await remote.connect(hands)
+        names = [spec.name for spec in hands.specs()]
+        assert "echo__shout" in names
+        await remote.connect(hands)  # nothing changed, so nothing is started anew
+        assert [spec.name for spec in hands.specs()] == names
+        problems = remote.take_problems()
+        assert [problem.partition(":")[0] for problem in problems] == ["absent", "empty"]
+        assert remote.take_problems() == ()
+        assert (await remote.try_out(servers[0]))[1].startswith("absent: it could not be used")
+        await remote.save([off])
+        await remote.connect(hands)
+        assert not [spec.name for spec in hands.specs() if "echo" in spec.name]
+        await remote.close()
+
+    asyncio.run(asyncio.wait_for(go(), 60))
+
+
+def test_a_written_list_is_private_and_keeps_what_it_does_not_know(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"theme": 1, "mcpServers": {"a": {"command": "x", "note": "mine"}}}))
+    servers = (McpServer("a", ("y", "1"), {"K": "v"}), McpServer("b", url="http://h/mcp"))
+    write_servers(file, servers)
+    data = json.loads(file.read_text())
+    assert (data["theme"], data["mcpServers"]["a"]["note"]) == (1, "mine")
+    assert read_servers(file) == servers
+    assert file.stat().st_mode & 0o077 == 0
 
 
 def test_the_list_of_servers_is_read_from_our_own_file(tmp_path: Path) -> None:

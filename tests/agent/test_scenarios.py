@@ -89,9 +89,13 @@ def test_a_warm_run_reads_every_token_once(
     assert last["tokens_reused"] > 10 * last["tokens_evaluated"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    "reply", [Reply("word " * 400, pause_s=0.05), run("sleep 60"), Reply(away_s=60)]
+    ("reply", "number"),
+    [
+        (Reply("word " * 400, pause_s=0.05), signal.SIGINT),
+        (run("sleep 60"), signal.SIGTERM),
+        (Reply(away_s=60), signal.SIGINT),
+    ],
 )
 def test_a_signal_stops_the_run_in_good_order(
     folder: Path, reply: Reply, number: signal.Signals

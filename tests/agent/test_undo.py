@@ -55,7 +55,7 @@ class Bench:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", range(6))
+@pytest.mark.parametrize("block", range(3))  # scripts/soak_undo.py runs hundreds
 def test_random_runs_leave_the_tree_as_it_was(block: int) -> None:
     for seed in range(1 + block * 10, 11 + block * 10):
         assert faults_of(seed, with_user=seed % 2 == 0) == []

@@ -14,7 +14,7 @@ from app.core.messages import ToolCallPart
 from app.session.agent_session import AgentSession
 from app.ui.agent.diff_colors import file_colors
 from app.ui.agent.page import AgentPage
-from app.ui.agent.values import command_of, is_test_run, test_result
+from app.ui.agent.values import command_of, is_test_run, result_of
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 
@@ -78,7 +78,7 @@ class ReviewControl(QObject):
 
     def show_tests(self, command: str, passed: bool, output: str) -> None:
         """The newest run of the tests."""
-        self._panel.tests.show_result(test_result(command, passed, output))
+        self._panel.tests.show_result(result_of(command, passed, output))
         self._page.show_side()
 
     def _on_theme(self) -> None:

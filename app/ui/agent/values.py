@@ -126,7 +126,7 @@ def is_test_run(command: str) -> bool:
     return any(re.fullmatch(r"(?:test_\w+|tests?|\w+_test)\.(?:py|js|rb|sh)", w) for w in words)
 
 
-def test_summary(output: str) -> str:
+def counts_in(output: str) -> str:
     """ "3 failed, 12 passed" from what a test runner printed; "" where there is no such line."""
     found = list(_COUNTS.finditer(output[-20_000:]))
     if not found:
@@ -134,9 +134,9 @@ def test_summary(output: str) -> str:
     return next(group for group in reversed(found[-1].groups()) if group).strip(" =,")[:60]
 
 
-def test_result(command: str, passed: bool, output: str) -> TestResult:
+def result_of(command: str, passed: bool, output: str) -> TestResult:
     """A test run as the strip shows it."""
-    return TestResult(command, passed, output, test_summary(output))
+    return TestResult(command, passed, output, counts_in(output))
 
 
 def command_of(arguments: str) -> str:
