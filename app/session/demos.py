@@ -26,7 +26,8 @@ class DemoCard:
 
     `needs_params_b` is the smallest model that does it well, in billions of parameters, and
     `needs_why` says so in words. `read_tokens` (beyond the prompt, which is read beforehand) and
-    `written_tokens` are about what a run takes. `say` is a hint for whoever stands on the stage; `what_happened` is read afterwards.
+    `written_tokens` are about what a run takes. `say` is a hint for whoever stands on the stage;
+    `what_happened` is read afterwards.
     `verify` is a command that succeeds when the task is done (empty: a person judges), and
     `starts_broken` says that it fails before.
     """
