@@ -406,9 +406,9 @@ class ChatController(QObject):
 
     async def _refresh(self, chat_id: int) -> None:
         branch = await self._storage.messages.branch(chat_id)
+        chat = await self._storage.chats.get(chat_id)
         if self.chat_id == chat_id:
-            self.branch = branch
-            self.chat = await self._storage.chats.get(chat_id)
+            self.chat, self.branch = chat, branch
             self._after_change()
             self.chats_changed.emit()
 

@@ -413,7 +413,7 @@ json_values = st.recursive(
     st.lists(json_values, max_size=4),
     st.dictionaries(st.sampled_from(["a", "b", "c"]), json_values, max_size=3),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_foreign_json_breaks_the_import(
     tmp_path_factory: pytest.TempPathFactory, kind: str, items: list[Any], nodes: dict[str, Any]
 ) -> None:
