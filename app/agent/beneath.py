@@ -127,7 +127,9 @@ class Beneath:
 
     def _open_directory(self, parts: Parts) -> int:
         if not parts:
-            return os.dup(self._fd)
+            # Not dup: a duplicate shares the place in the listing, so that two threads that list
+            # the folder at once would each see a part of it.
+            return os.open(".", _DIR_FLAGS, dir_fd=self._fd)
         if self._openat2 is not None:
             fd = self._openat2(self._fd, os.fsencode("/".join(parts)), _DIR_FLAGS)
             if fd is not None:

@@ -241,3 +241,21 @@ def test_the_apps_own_folder_is_risky(tmp_path: Path) -> None:
     own.mkdir(parents=True)
     assert needs_confirmation(tmp_path / "project", tmp_path / "home", [own])
     assert needs_confirmation(own, tmp_path / "home", [own])
+
+
+def test_two_who_list_the_folder_at_once_both_see_all_of_it(workspace: Workspace) -> None:
+    for number in range(30):
+        (workspace.root / f"file_{number}").touch()
+    wanted = sorted(os.listdir(workspace.root))
+    seen: set[str] = set()
+
+    def look() -> None:
+        for _ in range(150):
+            seen.add(",".join(sorted(entry.path for entry in workspace.list_directory(""))))
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {",".join(wanted)}
