@@ -63,6 +63,25 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._open: dict[Any, threading.Thread] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        self._open = {sock: one for sock, one in self._open.items() if one.is_alive()}
+        self._open[request] = thread
+        thread.start()
+
+    def hang_up(self) -> None:
+        """Ends connections that clients keep open, and waits for their threads."""
+        for sock, thread in self._open.items():
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            thread.join(1.0)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that goes away in the middle is the point of these tests
 
@@ -92,6 +111,7 @@ class HostileHub:
         self.over.set()
         for server in self._servers:
             server.shutdown()
+            server.hang_up()
             server.server_close()
 
     @property
