@@ -118,7 +118,7 @@ ODD: list[Any] = [
 ]
 
 
-def _mutated(body: Any, random_: random.Random) -> Any:
+def mutated(body: Any, random_: random.Random) -> Any:
     body = copy.deepcopy(body)
     for _ in range(random_.choice((1, 1, 2, 4))):
         holder, key = body, None
@@ -147,7 +147,7 @@ def test_no_mutated_body_breaks_a_handler(path: str) -> None:
         broken = []
         async with client(model) as http:
             for _ in range(ROUNDS):
-                body = _mutated(BODIES[path], random_)
+                body = mutated(BODIES[path], random_)
                 response: httpx.Response = await http.post(path, json=body)
                 failed = response.status_code >= 500 or "engine made a mistake" in response.text
                 if failed and response.status_code != 503:
