@@ -23,7 +23,13 @@ from app.core.paths import Paths, find_paths
 from app.core.settings import Settings
 from app.session.engine_seat import EngineSeat
 from app.storage.storage import Storage, open_storage
-from app.ui.application import create_application, icons_folder, install_translation, run
+from app.ui.application import (
+    create_application,
+    icons_folder,
+    install_translation,
+    resources_folder,
+    run,
+)
 from app.ui.icons import Icons
 from app.ui.main_window import MainWindow
 from app.ui.ports import ChatOptions, ChatServices
@@ -32,6 +38,7 @@ from app.ui.start_marks import COMMAND as MARK_THE_START
 from app.ui.start_marks import StartMarks
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
+from app.ui.updates_control import UpdatesControl
 from app.ui.window_state import WindowState
 
 if TYPE_CHECKING:  # imported for real once the window is on screen
@@ -94,6 +101,8 @@ async def _run_window(
     )
     window = MainWindow(theme, icons, services, state, tasks)
     instance.woken.connect(window.wake)
+    updates = UpdatesControl(paths, settings, resources_folder(), tasks, window.toast)
+    window.updates_wanted.connect(updates.ask)
     late = _Late()
     if marks is not None:
         marks.follow(window, window.chat_page, window.chats.send)

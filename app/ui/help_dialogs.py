@@ -20,6 +20,7 @@ class About(QDialog):
     """Name, version, licence, and where things stay."""
 
     licences_wanted = Signal()
+    updates_wanted = Signal()
 
     def __init__(self, version: str, theme: Theme, icons: Icons, parent: QWidget) -> None:
         super().__init__(parent)
@@ -53,6 +54,11 @@ class About(QDialog):
         licences = FlatButton(self.tr("Licences of all parts…"), self)
         licences.clicked.connect(self.licences_wanted)
         column.addWidget(licences, 0, Qt.AlignmentFlag.AlignHCenter)
+        updates = FlatButton(self.tr("Look for a newer version"), self)
+        updates.setToolTip(self.tr("Connects once. Nothing is downloaded or changed."))
+        updates.clicked.connect(self.updates_wanted)
+        updates.clicked.connect(self.accept)  # the answer is told in the window
+        column.addWidget(updates, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(8)
         column.addWidget(_close_row(self))
         self.setFixedWidth(400)

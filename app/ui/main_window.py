@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -52,6 +52,8 @@ from app.ui.window_state import WindowState
 
 class MainWindow(QMainWindow):
     """Never blank, never blocked: everything that can go wrong is a line inside it."""
+
+    updates_wanted = Signal()
 
     def __init__(
         self,
@@ -283,6 +285,7 @@ class MainWindow(QMainWindow):
 
     def _on_about(self) -> None:
         about = About(__version__, self._theme, self._icons, self)
+        about.updates_wanted.connect(self.updates_wanted)
         about.licences_wanted.connect(self.actions_by_name["licences"].trigger)
         about.open()
 
