@@ -236,5 +236,8 @@ class ScriptedService:
     def metrics(self) -> Mapping[str, float]:
         return {"requests_total": 3.0, "kv_used_ratio": 0.5}
 
+    async def clear_states(self) -> int:
+        return 7
+
     def configure(self, changes: Mapping[str, Any]) -> None:
         self.configured.append(changes)

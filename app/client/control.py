@@ -63,6 +63,10 @@ class ControlClient:
         """Changes `share`, `user_keys`, `allowed_origins` or `models` while it runs."""
         await self._post("/control/configure", changes)
 
+    async def clear_states(self) -> None:
+        """Removes the prompt states kept on disk."""
+        await self._post("/control/clear_states", {})
+
     async def status(self) -> EngineStatus:
         try:
             answer = await self._http.get("/control/status")

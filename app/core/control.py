@@ -4,6 +4,7 @@ Routes (only the app's own token opens them):
     POST /control/load    body LoadSpec; answers text/event-stream of LoadEvent; closing it cancels
     POST /control/unload  body {"model": id}
     GET  /control/status  answers EngineStatus
+    POST /control/clear_states  body {}; removes saved prompt states; answers {"freed_bytes": n}
 """
 
 from __future__ import annotations

@@ -83,6 +83,20 @@ def model_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+def clear_states(folder: Path) -> int:
+    """Removes all saved states below a folder; the bytes that are free again."""
+    freed_bytes = 0
+    for path in folder.glob(f"*{_SUFFIX}"):
+        try:
+            size = path.lstat().st_size
+            path.unlink()
+        except OSError as error:
+            _log.warning("a saved state could not be removed: %s", error)
+            continue
+        freed_bytes += size
+    return freed_bytes
+
+
 class DiskStates:
     """The states of one key. `budget_bytes` bounds the whole folder, all keys together."""
 
@@ -208,6 +222,10 @@ class DiskStates:
     def discard(self, entry: DiskState) -> None:
         entry.path.unlink(missing_ok=True)
         self.entries = [other for other in self.entries if other is not entry]
+
+    def forget(self) -> None:
+        """For when the files are gone: nothing is believed to be saved any more."""
+        self.entries = []
 
     def _make_room(self, size: int) -> None:
         files = self._files()

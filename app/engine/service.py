@@ -19,6 +19,7 @@ from app.core.errors import (
     OutOfMemory,
     error_from_json,
 )
+from app.engine.disk_states import clear_states
 from app.engine.gguf_header import GgufHeader, read_header
 from app.engine.loaded_model import DiskCache, EngineModel
 from app.engine.loading import (
@@ -237,6 +238,16 @@ class Service:
     def configure(self, changes: Mapping[str, Any]) -> None:
         if "models" in changes:
             self._set_catalogue(changes["models"])
+
+    async def clear_states(self) -> int:
+        """Removes what conversations left on disk; the bytes that are free again."""
+        if not self._boot.prefix_cache_dir:
+            return 0
+        freed = await asyncio.to_thread(clear_states, Path(self._boot.prefix_cache_dir))
+        for model in self._models.values():
+            if model.sequences.disk is not None:
+                model.sequences.disk.forget()
+        return freed
 
     def _set_catalogue(self, models: Mapping[str, Any]) -> None:
         self._catalogue = {

@@ -223,6 +223,10 @@ class EngineService(Protocol):
         """Prometheus gauges and counters by name, without the `garret_` prefix."""
         ...
 
+    async def clear_states(self) -> int:
+        """Removes the conversation states kept on disk; how many bytes that freed."""
+        ...
+
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Live changes from the app: `share`, `user_keys`, `allowed_origins`, `models`."""
         ...

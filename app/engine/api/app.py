@@ -73,6 +73,7 @@ def build_app(
         ("POST", "/control/unload", control.unload),
         ("GET", "/control/status", control.status),
         ("POST", "/control/configure", control.configure),
+        ("POST", "/control/clear_states", control.clear_states),
     ]
 
     @asynccontextmanager

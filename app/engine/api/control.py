@@ -76,6 +76,11 @@ class ControlRoutes:
         models = tuple(self._models.described(info) for info in status.models)
         return JSONResponse(dataclasses.replace(status, models=models).to_json())
 
+    async def clear_states(self, request: Request) -> Response:
+        """Removes what conversations left on disk to be reopened quickly."""
+        await read_object(request)
+        return JSONResponse({"freed_bytes": await self._service.clear_states()})
+
     async def configure(self, request: Request) -> Response:
         """Live changes: who may ask, and which models can be loaded by name."""
         body = await read_object(request)

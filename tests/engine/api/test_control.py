@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import httpx
 
 from app.core.control import EngineStatus, LoadEvent
 from app.core.errors import OutOfMemory
+from app.engine.disk_states import clear_states
 from tests.engine.api.harness import TOKEN, client, data_of, get, post, run
 from tests.engine.api.live import serving
 from tests.scripted_engine import CHATML_TEMPLATE, ScriptedModel, ScriptedService
@@ -90,3 +92,15 @@ def test_closing_the_stream_of_a_load_cancels_it() -> None:
         while not service.load_closed and time.monotonic() < deadline:
             time.sleep(0.01)
         assert service.load_closed
+
+
+def test_saved_states_are_cleared_on_request() -> None:
+    assert post(ScriptedService(), "/control/clear_states", {}).json() == {"freed_bytes": 7}
+
+
+def test_clearing_removes_only_saved_states(tmp_path: Path) -> None:
+    (tmp_path / "a.state").write_bytes(b"12345")
+    (tmp_path / "keep.txt").write_text("x")
+    assert clear_states(tmp_path) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
+    assert clear_states(tmp_path / "nowhere") == 0
