@@ -28,7 +28,7 @@ _MOST_MARKERS = 600
 _MAX_NESTING = 24
 _MAX_DEFINITION_CHARS = 4_000
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
-_MARKERS = re.compile(r"[\[\]*_~`!<&$\\]")
+_MARKERS = re.compile(r"[\[\]*_~`!<&$\\:@]")
 
 
 def is_allowed_link(url: str) -> bool:
