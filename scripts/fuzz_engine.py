@@ -142,7 +142,8 @@ async def fuzz_headers(folder: Path, sound: bytes, n: int, seed: int, out: Outco
             out.add("header", what, time.monotonic() - started)
             if what == "EngineDied":
                 out.restarts += 1
-                await supervisor.restart()  # as often as it takes: the app stops after a few
+                await supervisor.stop()  # the app would give up after a few
+                await supervisor.start()
             pids.add(supervisor.view.pid)
         status = await supervisor.status()
         if not status.pid:
