@@ -73,7 +73,7 @@ class Scheduler:
         self._rounds = 0
         self._unsaved = False
         self._governor = ThreadGovernor(n_threads)
-        self._read_governor = ThreadGovernor(n_threads)
+        self._read_governor = ThreadGovernor(n_threads, slower=4.0, eager=False)
         # Without a GPU the threads matter, and the first chunk is small until the speed is known:
         # it bounds the cancel.
         self._cautious = context.batch.capacity <= 512
@@ -342,7 +342,8 @@ class Scheduler:
     def _govern(self, governor: ThreadGovernor, seconds: float) -> None:
         before = governor.n_threads
         if governor.note(seconds) != before:
-            self._context.set_threads(self._governor.n_threads, self._read_governor.n_threads)
+            n = self._governor.n_threads
+            self._context.set_threads(n, min(n, self._read_governor.n_threads))
 
     def _decode_with_room(self, writers: list[Run], reader: Run | None) -> bool:
         """Decodes the batch, making room in the cache; False when somebody had to give way."""

@@ -8,16 +8,23 @@ one (measured: 5 against 60 tokens/s). What pays depends on what else is running
 from __future__ import annotations
 
 _TRY_STEPS = 3
-_SLOWER = 1.3
 _FIRST_WAIT_STEPS = 48
 _MAX_WAIT_STEPS = 1024
 _SMOOTHING = 0.25
 
 
 class ThreadGovernor:
-    """Feeds on the time of single-token decodes; `n_threads` is what to use next."""
+    """Feeds on the time of like steps; `n_threads` is what to use next.
 
-    def __init__(self, most: int, fewest: int = 1) -> None:
+    Fewer threads are tried when steps take `slower` times the best so far, and once at the start
+    when `eager`: a machine may have been busy from the beginning.
+    """
+
+    def __init__(
+        self, most: int, fewest: int = 1, *, slower: float = 2.0, eager: bool = True
+    ) -> None:
+        self._slower = slower
+        self._eager = eager
         self._most = most
         self._fewest = max(1, min(fewest, most))
         self.n_threads = most
@@ -48,7 +55,9 @@ class ThreadGovernor:
             return self.n_threads
         self._steps += 1
         if n == self._most:
-            strained = self._seconds[n] > _SLOWER * self._best[n] or len(self._seconds) == 1
+            strained = self._seconds[n] > self._slower * self._best[n] or (
+                self._eager and len(self._seconds) == 1
+            )
             if strained and self._steps >= _TRY_STEPS:
                 self._try(self._lower())
         elif self._steps >= self._wait:
