@@ -21,7 +21,7 @@ from app.engine.checkpoints import Tokens
 from app.engine.context import Context, DecodeFailed
 from app.engine.generation import GenerationHandle
 from app.engine.request_queue import RequestQueue
-from app.engine.run import PACKET_S, Run
+from app.engine.run import Run
 from app.engine.sampler import Candidates, Sampler
 from app.engine.sequences import Sequences, common_prefix
 from app.engine.threads import ThreadGovernor
@@ -33,8 +33,9 @@ T = TypeVar("T")
 
 # Rows of 64: llama.cpp's CPU kernels give the same bits for every chunk that is a multiple.
 _GRID = 64
-_CHUNK_S = 0.5
+_CHUNK_S = 0.8
 _CHUNK_BESIDE_WRITERS_S = 0.15
+_SHORT_STEP_S = 0.012
 # Waiting for another request that is reading the same prefix pays from this many tokens.
 _WORTH_WAITING = 16
 # Nobody has asked for this long: time to write conversations to disk.
@@ -409,8 +410,8 @@ class Scheduler:
 
     def _sample(self, outputs: list[tuple[Run, int]]) -> None:
         handle = self._context.handle
-        # A step shorter than a packet hides the text's work; a longer one would show it late.
-        later = self._step_s < PACKET_S
+        # A short step hides the text's work; a longer one would show it late.
+        later = self._step_s < _SHORT_STEP_S
         for run, index in outputs:
             reason = run.sample(handle, index, self._candidates, later=later)
             if reason is not None:
