@@ -102,7 +102,7 @@ class Run:
 
     def _tail(self) -> int:
         """Where the last checkpoint goes: before the last token, so that its decode already has
-        the shape of those that write (4 tokens took 17 ms on an H100, one takes 6), or before a
+        the shape of those that write (4 tokens took 17 ms on an H100, a written one 5), or before a
         thinking block that the template opens now and leaves out later."""
         n = self.n_prompt
         if n <= 2 * _TAIL:

@@ -1,8 +1,8 @@
 """Recurrent states on their way from an accelerator to ordinary memory.
 
-A state of Qwen3-Coder-Next is 75 MiB. Copied straight into fresh memory it takes about 22 ms on an
-H100 (the driver goes through a buffer of its own, and every page is touched for the first time);
-into page-locked memory 4 ms, and the copy from there runs on another thread meanwhile.
+A state of Qwen3-Coder-Next is 75 MiB. Copied straight into fresh memory it goes through a buffer of
+the driver, and every page is touched for the first time; into page-locked memory it takes 2.3 ms on
+an H100 (measured), and the copy from there runs on another thread meanwhile.
 """
 
 from __future__ import annotations
