@@ -17,14 +17,18 @@ _TIMEOUT_S = 10.0
 
 
 class ControlClient:
-    """Loads, unloads and asks. Bound to one start of the engine: port and token change with it."""
+    """Loads, unloads and asks. Bound to one start of the engine: address and token change with it.
 
-    def __init__(self, base_url: str, token: str) -> None:
+    `socket` is the path of the engine's Unix socket; "" where it has only the address.
+    """
+
+    def __init__(self, base_url: str, token: str, socket: str = "") -> None:
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(_TIMEOUT_S),
             trust_env=False,
+            transport=httpx.AsyncHTTPTransport(uds=socket) if socket else None,
         )
 
     async def close(self) -> None:

@@ -41,9 +41,12 @@ class OpenAIChatEngine:
         base_url: with or without `/v1`.
         api_key: sent as a bearer token; None sends none.
         own: the engine is Garret's, so it takes our extensions (prompt progress, token counts).
+        socket: the path of the Unix socket it answers on, where it has one.
     """
 
-    def __init__(self, base_url: str, api_key: str | None = None, *, own: bool = False) -> None:
+    def __init__(
+        self, base_url: str, api_key: str | None = None, *, own: bool = False, socket: str = ""
+    ) -> None:
         self.base_url = normal_base_url(base_url)
         self._own = own
         host = urlsplit(self.base_url).hostname or ""
@@ -55,6 +58,7 @@ class OpenAIChatEngine:
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             trust_env=host not in _LOOPBACK,
             follow_redirects=False,
+            transport=httpx.AsyncHTTPTransport(uds=socket) if socket else None,
         )
 
     async def close(self) -> None:

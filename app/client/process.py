@@ -15,14 +15,17 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from app.client.engine_socket import new_socket_path, remove_socket
 from app.client.spawn import SpareEngine, engine_command, log_size, spawn
 from app.core.control import EngineBoot, EngineReady
 from app.core.errors import EngineDied, EngineNotInstalled
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 3.0
+OWN_URL = "http://localhost"  # over a Unix socket there is no other
 _WINDOWS_ILLEGAL_INSTRUCTION = 0xC000001D
 
 
@@ -46,9 +49,17 @@ class EngineProcess:
         return self._popen.pid
 
     @property
-    def base_url(self) -> str:
+    def endpoint_url(self) -> str | None:
+        """Where other programs reach it; None while no port is open."""
         host = f"[{self.ready.host}]" if ":" in self.ready.host else self.ready.host
-        return f"http://{host}:{self.ready.port}"
+        return f"http://{host}:{self.ready.port}" if self.ready.port else None
+
+    @property
+    def base_url(self) -> str:
+        """What the app itself asks, through `ready.socket` where there is one."""
+        if self.ready.socket or self.endpoint_url is None:
+            return OWN_URL
+        return self.endpoint_url
 
     @classmethod
     async def start(
@@ -63,13 +74,15 @@ class EngineProcess:
     ) -> EngineProcess:
         """Starts the engine, or goes on with a spare one, and waits until its socket listens.
 
-        `libraries` is the folder of another backend's llama.cpp.
+        `libraries` is the folder of another backend's llama.cpp. A Unix socket is chosen here
+        unless `boot` names one.
 
         Raises:
             EngineNotInstalled: llama-cpp-python does not import.
             EngineDied: it ended, or was not ready within `timeout_s`.
         """
         loop = asyncio.get_running_loop()
+        boot = replace(boot, socket=boot.socket or new_socket_path())
         exited, first_line = asyncio.Event(), loop.create_future()
         fits = spare is not None and command is None and spare.libraries == libraries
         taken = spare.take() if spare is not None and fits else None
@@ -84,7 +97,7 @@ class EngineProcess:
 
         watcher = threading.Thread(
             target=_watch,
-            args=(popen, _poster(loop), first_line, exited),
+            args=(popen, boot.socket, _poster(loop), first_line, exited),
             name="engine-watch",
             daemon=True,
         )
@@ -198,6 +211,7 @@ def _poster(loop: asyncio.AbstractEventLoop) -> _Poster:
 
 def _watch(
     popen: subprocess.Popen[bytes],
+    socket_path: str,
     post: _Poster,
     first_line: asyncio.Future[bytes],
     exited: asyncio.Event,
@@ -208,6 +222,7 @@ def _watch(
     while popen.stdout.read(65536):
         pass  # nothing more is expected; the pipe must not fill up
     popen.wait()
+    remove_socket(socket_path)
     popen.stdout.close()
     if popen.stdin is not None:
         with contextlib.suppress(OSError):

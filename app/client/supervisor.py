@@ -200,9 +200,13 @@ class EngineSupervisor:
         boot = dataclasses.replace(self._boot, token=token)
         process = await self._start_process(boot)
         self._process = process
-        self._control = ControlClient(process.base_url, token)
-        self._chat = OpenAIChatEngine(process.base_url, token, own=True)
-        self._show(phase="idle", base_url=process.base_url, pid=process.pid)
+        url, socket = process.base_url, process.ready.socket
+        self._control = ControlClient(url, token, socket)
+        self._chat = OpenAIChatEngine(url, token, own=True, socket=socket)
+        self._show(phase="idle", base_url=process.endpoint_url, pid=process.pid)
+        if process.ready.problem:
+            said = f"Other programs cannot reach your models: {process.ready.problem}"
+            self._show(notice=f"{said} Choose another port in Settings.")
 
     async def _start_process(self, boot: EngineBoot) -> EngineProcess:
         """With the best backend that starts; one that does not is passed over from then on."""

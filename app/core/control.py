@@ -197,6 +197,10 @@ class EngineBoot(_Wire):
     The token never appears in argv. `user_keys` open /v1 only while `share` is on. `model_paths`
     are the models that may be loaded on demand by name: id → LoadSpec as JSON. `any_user_key`
     accepts every non-empty user key: `garret serve` without `--api-key`, on loopback only.
+
+    `socket` is the path of a Unix socket for the app itself; then host and port are opened only
+    where `share` is on. `port_may_fail`: a port that cannot be opened is a `problem` of EngineReady
+    rather than the end, since the app has its socket.
     """
 
     token: str
@@ -212,13 +216,20 @@ class EngineBoot(_Wire):
     log_path: str = ""
     max_queue: int = 64
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    socket: str = ""
+    port_may_fail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EngineReady(_Wire):
-    """The one JSON line the engine prints on stdout when its socket listens."""
+    """The one JSON line the engine prints on stdout when its sockets listen.
+
+    `port` 0: none is open, the app uses `socket`. `problem` says why the wanted port is not open.
+    """
 
     host: str
     port: int
     pid: int
     version: str = ""
+    socket: str = ""
+    problem: str = ""

@@ -16,6 +16,7 @@ class EngineView:
     """The engine as the user sees it.
 
     `error` says what happened last, also while it recovers; `notice` what is worth saying once.
+    `base_url` is where other programs reach it; None while no port of ours is open.
     """
 
     phase: Phase = "stopped"

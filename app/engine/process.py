@@ -1,4 +1,4 @@
-"""The engine process: boots from one line on stdin, serves on a loopback socket, ends with it."""
+"""The engine process: boots from one line on stdin, serves on its sockets, ends with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -43,15 +44,67 @@ def run() -> int:
     # The decode thread must not wait 5 ms for the interpreter after every token.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        listener = bind(boot.host, boot.port)
+        listening = listen(boot)
         containment = contain(boot)
         if boot.log_path:
             library().set_crash_file(Path(boot.log_path).with_suffix(".crash"))
-        asyncio.run(_serve(boot, listener, containment))
+        asyncio.run(_serve(boot, listening, containment))
     except GarretError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The open sockets: the app's own, the port, or both; `problem` as in EngineReady."""
+
+    own: socket.socket | None
+    port: socket.socket | None
+    problem: str = ""
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        return [one for one in (self.own, self.port) if one is not None]
+
+    def ready(self) -> EngineReady:
+        host, port = self.port.getsockname()[:2] if self.port else ("", 0)
+        path = self.own.getsockname() if self.own else ""
+        return EngineReady(host, port, os.getpid(), __version__, path, self.problem)
+
+
+def listen(boot: EngineBoot) -> Listening:
+    """The app's own socket where it asks for one, and the port where others may come in.
+
+    Raises:
+        EngineError: nothing can be listened on, or the port has to be open and is not.
+    """
+    own = bind_own(boot.socket) if boot.socket else None
+    if own is None:
+        return Listening(None, bind(boot.host, boot.port))
+    if not boot.share:
+        return Listening(own, None)
+    try:
+        return Listening(own, bind(boot.host, boot.port))
+    except EngineError as error:
+        if not boot.port_may_fail:
+            own.close()
+            raise
+        return Listening(own, None, error.sentence)
+
+
+def bind_own(path: str) -> socket.socket | None:
+    """A listening Unix socket for this user alone; None where the file system has none."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o600)  # its folder is private already
+        listener.listen(128)
+    except OSError as error:
+        _log.warning("no Unix socket at %s: %s", path, error)
+        listener.close()
+        return None
+    return listener
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -80,21 +133,19 @@ def bind(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """Says where it listens once it does."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+    def __init__(self, config: uvicorn.Config, listening: Listening) -> None:
         super().__init__(config)
-        self._listener = listener
+        self._listening = listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.started:
             return
-        host, port = self._listener.getsockname()[:2]
-        ready = EngineReady(host, port, os.getpid(), __version__)
-        sys.stdout.write(json.dumps(ready.to_json()) + "\n")
+        sys.stdout.write(json.dumps(self._listening.ready().to_json()) + "\n")
         sys.stdout.flush()
 
 
-async def _serve(boot: EngineBoot, listener: socket.socket, containment: str) -> None:
+async def _serve(boot: EngineBoot, listening: Listening, containment: str) -> None:
     service = Service(boot, containment=containment)
     service.start()
     config = uvicorn.Config(
@@ -108,7 +159,7 @@ async def _serve(boot: EngineBoot, listener: socket.socket, containment: str) ->
         http=GuardedProtocol,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
-    server = _Server(config, listener)
+    server = _Server(config, listening)
     loop = asyncio.get_running_loop()
 
     def parent_gone() -> None:
@@ -130,7 +181,7 @@ async def _serve(boot: EngineBoot, listener: socket.socket, containment: str) ->
 
     threading.Thread(target=watch_stdin, name="parent-watch", daemon=True).start()
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=listening.sockets)
     finally:
         await service.close()
 

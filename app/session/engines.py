@@ -73,6 +73,7 @@ def engine_boot(paths: Paths, settings: Settings) -> EngineBoot:
         token="",
         port=settings.number("endpoint.port") if share else 0,
         share=share,
+        port_may_fail=True,
         user_keys=settings.items("endpoint.keys"),
         any_user_key=share and not settings.flag("endpoint.require_key"),
         prefix_cache_dir=str(paths.prefix_cache),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -164,6 +167,40 @@ def test_a_taken_port_is_one_sentence() -> None:
         assert "Traceback" not in err.decode()
     finally:
         _end(first)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
+def test_the_app_has_its_own_socket_beside_the_shared_port() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's are too long for a socket's path
+        path = f"{folder}/own.sock"
+        child = _start(socket=path, share=True)
+        try:
+            ready = _ready(child)
+            assert (ready.socket, ready.problem) == (path, "")
+            assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+            own = httpx.HTTPTransport(uds=path)
+            key = {"Authorization": "Bearer secret"}
+            with httpx.Client(transport=own, base_url="http://localhost", headers=key) as http:
+                assert http.get("/control/status").json()["state"] == "idle"
+                assert http.get("/control/status", headers={"Host": "evil.com"}).status_code == 403
+            with httpx.Client(base_url=f"http://127.0.0.1:{ready.port}", headers=key) as http:
+                assert http.get("/control/status").status_code == 200
+            third = _start(socket=f"{folder}/third.sock", share=True, port=ready.port)
+            _, err = third.communicate(timeout=30)
+            assert third.returncode == 1
+            assert f"Port {ready.port}" in err.decode()
+        finally:
+            _end(child)
+
+
+def test_a_file_system_without_sockets_gets_a_port(tmp_path: Path) -> None:
+    child = _start(socket=str(tmp_path / "no such folder" / "own.sock"))
+    try:
+        ready = _ready(child)
+        assert ready.socket == ""
+        assert ready.port
+    finally:
+        _end(child)
 
 
 def test_the_reason_of_a_native_abort_is_left_for_the_parent(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from app.engine.api.errors import ApiError, error_response, shape_of
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_CONCURRENT = 512
 _SINGLE = (b"host", b"authorization", b"x-api-key", b"content-length", b"content-type", b"origin")
+OWN_HOST = "localhost"  # what the app says over its own socket
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 - compared with, not bound to
@@ -88,6 +89,10 @@ class SecurityMiddleware:
         host = headers.one(b"host").lower()
         server = scope.get("server") or ("127.0.0.1", None)
         address, port = str(server[0]), server[1]
+        if address.startswith("/"):  # the app's own Unix socket, which no web page can name
+            if host != OWN_HOST:
+                raise ApiError(403, "This Host is not served here.")
+            return
         names = [*_LOOPBACK_NAMES, f"[{address}]" if ":" in address else address]
         if self._rules.host not in _WILDCARDS:
             names.append(self._rules.host)

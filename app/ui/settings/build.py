@@ -55,6 +55,12 @@ class SettingsArea(QObject):
             return self.tr("Off: no other program can use your models.")
         if self._settings.flag("endpoint.require_key") and not has_keys:
             return self.tr("On, but there is no key yet: make one above for each program.")
+        view = self._view()
+        if view.phase in ("idle", "loading", "ready") and view.base_url is None:
+            return self.tr(
+                "On, but port {port} cannot be opened, probably because another program uses it: "
+                "choose another one above."
+            ).format(port=self._settings.number("endpoint.port"))
         return self.tr("On: programs on this computer reach your models at {url}/v1").format(
             url=url
         )

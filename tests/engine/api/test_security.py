@@ -83,6 +83,16 @@ KEY = (b"authorization", f"Bearer {TOKEN}".encode())
 GOOD_HOST = (b"host", HOST.encode())
 
 
+def test_the_apps_own_socket_needs_its_own_host_and_a_key() -> None:
+    own: Any = {"server": ("/run/user/1000/garret/x.sock", None), "client": None}
+    assert raw([(b"host", b"localhost"), KEY], **own) == 200
+    assert raw([(b"host", b"localhost")], **own) == 401
+    for host in (b"127.0.0.1", b"localhost:80", b"evil.com", b""):
+        assert raw([(b"host", host), KEY], **own) == 403
+    assert raw([KEY], **own) == 403
+    assert raw([(b"host", b"localhost"), KEY], server=None) == 403
+
+
 def test_every_route_needs_a_key() -> None:
     app = build_app(ScriptedService(), BOOT, renderer())
     for route in app.routes:
