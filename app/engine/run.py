@@ -54,6 +54,7 @@ class Run:
         self.read = 0
         self.max_new = max_new
         self.pending: int | None = None
+        self.gave_way_at = 0  # how many requests had left when this one lost its place
         self._untold: int | None = None
         self.generated: list[int] = []
         self.marks: dict[int, CheckpointKind] = {}

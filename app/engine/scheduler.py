@@ -66,6 +66,7 @@ class Scheduler:
         self._candidates = Candidates(vocabulary.n_tokens)
         self._runs: list[Run] = []
         self._paused: list[Run] = []
+        self._departures = 0
         self._jobs: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._condition = threading.Condition()
         self._closing = False
@@ -158,7 +159,7 @@ class Scheduler:
         while True:
             with self._condition:
                 idle = False
-                while not (self._closing or self._jobs or self._runs or len(self._queue)):
+                while not (self._closing or self._jobs or self._waiting()):
                     if idle := not self._condition.wait(_IDLE_SAVE_S if self._unsaved else None):
                         break
                 if self._closing:
@@ -172,6 +173,9 @@ class Scheduler:
                 _log.exception("decode round failed")
                 self._fail_all(error)
         self._end_all()
+
+    def _waiting(self) -> int:
+        return len(self._runs) + len(self._paused) + len(self._queue)
 
     def _round(self) -> None:
         self._rounds += 1
@@ -207,13 +211,7 @@ class Scheduler:
                     future.set_exception(error)
 
     def _admit(self) -> None:
-        for run in list(self._paused):
-            if len(self._runs) >= max(1, self._n_parallel - 1) and self._runs:
-                break
-            self._paused.remove(run)
-            if not self._place(run):
-                self._paused.append(run)
-                break
+        self._resume()
         with self._condition:
             waiting = self._queue.in_order()
         for handle in waiting:
@@ -224,6 +222,19 @@ class Scheduler:
             elif len(self._runs) + len(self._paused) < places and not self._wait_for_other(handle):
                 self._take(handle)
                 self._start(handle)
+
+    def _resume(self) -> None:
+        """Puts back who gave way. Before somebody has left there is no more room than then, and
+        trying would only push the others aside for ever."""
+        for run in list(self._paused):
+            if run.handle.cancelled:
+                self._paused.remove(run)
+                run.finish("cancelled")
+            elif not self._runs or run.gave_way_at < self._departures:
+                self._paused.remove(run)
+                if not self._place(run):
+                    self._paused.append(run)
+                    break
 
     def _take(self, handle: GenerationHandle) -> None:
         with self._condition:
@@ -383,6 +394,7 @@ class Scheduler:
         self._runs.remove(victim)
         self.sequences.release(victim.sequence)
         victim.resume_tokens()
+        victim.gave_way_at = self._departures
         self._paused.append(victim)
 
     def _note_read(self, run: Run, chunk: Tokens, started: float, *, alone: bool) -> None:
@@ -422,6 +434,7 @@ class Scheduler:
 
     def _leave(self, run: Run) -> None:
         self._runs.remove(run)
+        self._departures += 1
         if run.sequence is not None:
             self.sequences.release(run.sequence)
 

@@ -138,6 +138,24 @@ def test_requests_that_together_overflow_the_cache_still_finish(hybrid_model_pat
     assert [len(result.ids) for result in results] == [60, 60, 60]
 
 
+@pytest.mark.parametrize("n_parallel", [2, 3])
+def test_a_prompt_that_must_wait_for_room_does_not_hold_up_who_writes(
+    starter_model_path: Path, n_parallel: int
+) -> None:
+    async def writers_first(model: EngineModel) -> list[int]:
+        writers = [_request(100 * i, 60, max_tokens=40) for i in range(n_parallel - 1)]
+        running = [asyncio.ensure_future(generate(model, request)) for request in writers]
+        await asyncio.sleep(0.05)
+        late = generate(model, _request(500, 460, max_tokens=5))
+        async with asyncio.timeout(60):
+            return [len(result.ids) for result in [await late, *await asyncio.gather(*running)]]
+
+    with opened(starter_model_path, n_ctx=512, n_parallel=n_parallel) as model:
+        lengths = asyncio.run(writers_first(model))
+        assert model.scheduler.n_active == 0
+    assert lengths == [5, *[40] * (n_parallel - 1)]
+
+
 def test_an_answer_that_fills_the_context_ends_with_length(hybrid_model_path: Path) -> None:
     with opened(hybrid_model_path, n_ctx=256, n_parallel=1) as model:
         result = ask(model, range(200), max_tokens=1000, ignore_eos=True)
