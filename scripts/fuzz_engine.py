@@ -134,6 +134,7 @@ async def fuzz_headers(folder: Path, sound: bytes, n: int, seed: int, out: Outco
             try:
                 async with asyncio.timeout(2 * HANG_S):
                     await supervisor.load(LoadSpec(str(path), "mutated", n_ctx=256, n_threads=1))
+                    await supervisor.unload()  # else the next one counts as loaded already
                 what = "loaded"
             except GarretError as error:
                 what = type(error).__name__
