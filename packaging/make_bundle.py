@@ -41,12 +41,12 @@ def build(options: argparse.Namespace) -> None:
     environment = Environment(ROOT, BUILD / "environment")
     packages = make_environment(environment)
     make_resources(environment, packages)
-    starter = None if options.no_model else get_starter(environment)
-    bundle = run_pyinstaller(environment, packages, starter)
+    starter = get_starter(environment)  # a bundle without it is still tried with it
+    bundle = run_pyinstaller(environment, packages, None if options.no_model else starter)
     program = bundle / ("garret.exe" if sys.platform == "win32" else "garret")
     say(f"  {bundle.relative_to(ROOT)}: {size_bytes(bundle) / 1e6:.0f} MB")
     if not options.no_self_test:
-        self_test(program)
+        self_test(program, starter if options.no_model else None)
     if sys.platform.startswith("linux") and not options.no_packages:
         with Step("Packing the .deb"):
             deb = make_deb(bundle, MADE, DIST, version())
@@ -228,8 +228,8 @@ def strip_python(internal: Path, patchelf: Path) -> None:
             subprocess.run([str(patchelf), "--remove-rpath", str(file)], check=True)
 
 
-def self_test(program: Path) -> None:
-    """The bundle must pass its own self-test before it is packed.
+def self_test(program: Path, model: Path | None) -> None:
+    """The bundle must pass its own self-test before it is packed; `model` is added to it first.
 
     Raises:
         SetupFailed: a check failed.
@@ -238,10 +238,14 @@ def self_test(program: Path) -> None:
         env = {"HOME": home, "PATH": "/usr/bin:/bin", "QT_QPA_PLATFORM": "offscreen"}
         if os.name == "nt":
             env = {**os.environ, "GARRET_HOME": home}
-        answer = subprocess.run(
-            [str(program), "--self-test"], env=env, cwd=home, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+        before = [["models", "import", str(model)]] if model else []
+        for arguments in [*before, ["--self-test"]]:
+            answer = subprocess.run(
+                [str(program), *arguments], env=env, cwd=home, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=300,
+            )  # fmt: skip
+            if answer.returncode != 0:
+                break
     if answer.returncode != 0:
         print(answer.stdout + answer.stderr, file=sys.stderr)
         raise SetupFailed("The bundle does not pass its self-test.", "See the lines above.")

@@ -36,6 +36,7 @@ from app.core.messages import Message, ToolCallPart
 from app.core.paths import find_paths
 from app.core.ports import TurnRequest
 from app.core.settings import Settings
+from app.library.records import InstalledModel
 from app.library.starter import installed_starter
 from app.library.store import Store
 from app.storage.storage import open_storage
@@ -207,13 +208,14 @@ class SelfTest:
         return Passed("a chat was stored and read back", {})
 
     async def _starter(self) -> Passed:
-        bundled = bundled_starter()
-        folder = models_folder(self._user, Settings.load(self._user.settings_file))
-        installed = installed_starter(Store(folder))
-        self._model = bundled or (installed.path if installed else None)
+        store = Store(models_folder(self._user, Settings.load(self._user.settings_file)))
+        installed = installed_starter(store) or _smallest(store)
+        self._model = bundled_starter() or (installed.path if installed else None)
         if self._model is None:
             raise Failed(
-                "The starter model is not there.", "Start Garret once with the network on."
+                "There is no starter model, nor any other.",
+                "Get a model on the Models page; garret models recommend names one for this "
+                "machine.",
             )
         size = self._model.stat().st_size
         return Passed(f"{self._model.name}, {size / 1e6:.0f} MB", {"starter": str(self._model)})
@@ -354,6 +356,12 @@ async def _answer(engine: SupervisedChatEngine) -> tuple[str, float, TurnEnded |
         elif isinstance(event, TurnEnded):
             ended = event
     return text, first_s, ended
+
+
+def _smallest(store: Store) -> InstalledModel | None:
+    """What an installation without the starter model is tried with."""
+    present = [model for model in store.installed() if model.is_present]
+    return min(present, key=lambda model: model.size_bytes, default=None)
 
 
 def _since(began: float) -> float:

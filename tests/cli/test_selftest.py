@@ -12,6 +12,7 @@ from app.cli import selftest
 from app.core.paths import find_paths
 from app.library.starter import add_starter
 from app.library.store import Store
+from tests.library.ggufs import write_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +59,22 @@ def test_a_missing_model_is_one_line_with_a_remedy(tmp_path: Path) -> None:
     assert "FAILED  engine: Not tried" in answer.stdout
     assert "ok      chats:" in answer.stdout
     assert "Traceback" not in answer.stderr
+
+
+def test_without_the_starter_the_smallest_model_is_tried(
+    tmp_path: Path, hybrid_model_path: Path
+) -> None:
+    store = Store(find_paths({"GARRET_HOME": str(tmp_path / "garret")}).models)
+    store.add_file(hybrid_model_path, copy=False)
+    large = store.add_file(write_tiny(tmp_path / "large.gguf"), copy=False)
+    with large.path.open("ab") as file:  # not present any more: its size has changed
+        file.write(b"x")
+    answer = run(tmp_path, "--no-window", "--json")
+    report = json.loads(answer.stdout)
+    assert report["starter"] == str(hybrid_model_path)
+    checks = {check["name"]: check for check in report["checks"]}
+    assert checks["starter model"]["ok"]
+    assert not checks["engine"]["text"].startswith("Not tried")
 
 
 def test_every_failure_carries_something_to_do(
