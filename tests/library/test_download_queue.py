@@ -383,3 +383,17 @@ def size_on_hub(hub: HostileHub) -> int:
 
 def test_the_downloader_of_a_fresh_folder_has_no_jobs(hub: HostileHub, kit: Kit) -> None:
     assert Downloader(kit.store, Hub(hub.endpoint), HURRY).jobs() == []
+
+
+def test_only_a_part_with_bytes_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ext4 flushes a file that was cut to nothing whenever it is closed: gigabytes, and a wait."""
+    cut: list[object] = []
+    truncate = os.truncate
+    monkeypatch.setattr(os, "truncate", lambda path, size: (cut.append(path), truncate(path, size)))
+    path = tmp_path / "x.part"
+    PartFile(path, SIZE, "0" * 64).close()
+    assert not cut
+    path.write_bytes(b"from another file")
+    PartFile(path, SIZE, "1" * 64).close()
+    assert cut == [path]
+    assert path.stat().st_size == 0

@@ -44,7 +44,7 @@ class PartFile:
         path.touch(mode=0o600)
         if not _has_head(self._map_path, head, length):
             self._map_path.write_bytes(head + b"\0" * (length - len(head)))
-            os.truncate(path, 0)
+            _empty(path)
         with self._map_path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), length)
         self._received = [self._read_count(i) for i in range(self.n_segments)]
@@ -123,7 +123,7 @@ class PartFile:
             self._claimed.clear()
             self._received = [0] * self.n_segments
             self._map[_HEAD.size :] = b"\0" * (len(self._map) - _HEAD.size)
-            os.truncate(self.path, 0)
+            _empty(self.path)
 
     def digest(self, segment: int) -> bytes:
         """SHA-256 of everything up to the end of `segment`, as once seen; b'' if never."""
@@ -192,6 +192,13 @@ def received_bytes_on_disk(part: Path, size_bytes: int) -> int:
     if data[:8] != _MAGIC or len(counts) != n_segments * 8:
         return 0
     return min(size_bytes, sum(int(one) for one in struct.unpack(f"<{n_segments}Q", counts)))
+
+
+def _empty(path: Path) -> None:
+    """Cuts a file to nothing, unless it is empty: ext4 takes the cut for the start of a rewrite
+    (`auto_da_alloc`) and has whoever closes the file wait until all of it is on the disk."""
+    if path.stat().st_size:
+        os.truncate(path, 0)
 
 
 def _has_head(path: Path, head: bytes, length: int) -> bool:
