@@ -79,7 +79,7 @@ async def collect() -> dict[str, Any]:
     paths = find_paths()
     settings = Settings.load(paths.settings_file)
     folder = models_folder(paths, settings)
-    hardware = await asyncio.to_thread(detect_hardware, folder)
+    hardware = await asyncio.to_thread(detect_hardware, folder, kept=paths.bandwidth_file)
     status, engine = await _engine(paths)
     sandbox = await asyncio.to_thread(probe_sandbox)
     models = await asyncio.to_thread(Store(folder).installed)

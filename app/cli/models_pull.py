@@ -127,7 +127,7 @@ def _parse(hub: Hub, name: str) -> tuple[str, str, str]:
 
 def _best_file(model: CatalogueModel) -> CatalogueFile:
     """The best quantization of a model that this machine runs well, else the smallest."""
-    hardware = detect_hardware(Path.home())
+    hardware = detect_hardware(Path.home(), kept=find_paths().bandwidth_file)
     fitting = [
         file for file in model.files if make_plan(model.facts(file), hardware).verdict == "fits"
     ]

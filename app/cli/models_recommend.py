@@ -6,6 +6,7 @@ import argparse
 import json
 
 from app.cli.models_pull import hub_for
+from app.core.paths import find_paths
 from app.core.settings import Settings
 from app.library.catalogue import load_catalogue
 from app.library.fit.plan import MIB
@@ -33,7 +34,7 @@ def show_recommendation(arguments: argparse.Namespace, store: Store) -> int:
     if arguments.machine:
         hardware = catalogue.machine(arguments.machine)
     else:
-        hardware = detect_hardware(store.root)
+        hardware = detect_hardware(store.root, kept=find_paths().bandwidth_file)
     found = recommend(catalogue, hardware, arguments.machine)
     if arguments.json:
         print(json.dumps(_as_json(found, hardware), indent=2))
@@ -43,7 +44,7 @@ def show_recommendation(arguments: argparse.Namespace, store: Store) -> int:
 
 
 def show_search(arguments: argparse.Namespace, store: Store, settings: Settings) -> int:
-    hardware = detect_hardware(store.root)
+    hardware = detect_hardware(store.root, kept=find_paths().bandwidth_file)
     found = search(hub_for(settings), hardware, arguments.text, limit=max(1, arguments.limit))
     if not found:
         print("Nothing was found. Try fewer or other words.")

@@ -63,6 +63,10 @@ class Paths:
         return self.data / "updates.json"
 
     @property
+    def bandwidth_file(self) -> Path:
+        return self.cache / "bandwidth.json"
+
+    @property
     def prefix_cache(self) -> Path:
         return self.cache / "prefixes"
 

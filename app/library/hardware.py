@@ -16,6 +16,7 @@ import psutil
 
 from app.core.control import DeviceInfo
 from app.library import probes
+from app.library.bandwidth import ram_bandwidth_bytes_s
 from app.library.disk import free_bytes
 
 _SYSTEM = platform.system()
@@ -81,10 +82,13 @@ class Hardware:
         return {**asdict(self), "unified": self.unified, "sentence": self.sentence}
 
 
-def detect_hardware(models_folder: Path, *, measure: bool = True) -> Hardware:
+def detect_hardware(
+    models_folder: Path, *, measure: bool = True, kept: Path | None = None
+) -> Hardware:
     """This machine, now; never raises for missing hardware.
 
-    With `measure` the memory's bandwidth is measured once per process (a few tenths of a second).
+    With `measure` the memory's bandwidth is measured once per process (a few tenths of a second);
+    `kept` is the file with the best figures so far, so that a busy moment changes nothing.
     """
     memory = psutil.virtual_memory()
     limit = probes.cgroup_memory()
@@ -100,7 +104,7 @@ def detect_hardware(models_folder: Path, *, measure: bool = True) -> Hardware:
         title="this machine",
         ram_total_bytes=total,
         ram_available_bytes=available,
-        ram_bandwidth_bytes_s=probes.ram_bandwidth_bytes_s(name) if measure else 0.0,
+        ram_bandwidth_bytes_s=ram_bandwidth_bytes_s(name, kept) if measure else 0.0,
         cpu_name=name,
         cores_physical=min(physical, logical) or logical,
         cores_logical=logical,

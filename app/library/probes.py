@@ -19,6 +19,8 @@ import psutil
 _SYSTEM = platform.system()
 # Two channels of old memory do better; anything less was measured in a busy moment.
 _LEAST_RAM_BYTES_S = 15e9
+# Per thread: two of them are more than the largest cache of a desktop processor (128 MiB).
+_BLOCK_BYTES = 64 << 20
 _WANTED_ISA = (
     "sse4_2", "avx", "f16c", "fma", "bmi2", "avx2", "avx_vnni", "avx512f", "avx512_vnni",
     "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm", "sve", "sme",
@@ -161,12 +163,12 @@ def apple_bandwidth_bytes_s(chip: str) -> float:
 
 @cache
 def ram_bandwidth_bytes_s(chip: str) -> float:
-    """Main memory bandwidth: Apple's figure, else measured by summing up 64 MiB a few times."""
+    """Main memory bandwidth: Apple's figure, else measured by reading more than caches hold."""
     if _SYSTEM == "Darwin" and (known := apple_bandwidth_bytes_s(chip)):
         return known
     np: Any = importlib.import_module("numpy")  # 0.1 s that only this measurement needs
     threads = min(4, usable_cpus())
-    blocks = [np.ones(2 << 20, dtype=np.float64) for _ in range(threads)]
+    blocks = [np.ones(_BLOCK_BYTES // 8, dtype=np.float64) for _ in range(threads)]
     best = 0.0
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(4):

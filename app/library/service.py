@@ -65,24 +65,29 @@ class LibraryService:
         downloader: Downloader,
         hardware: Hardware | None = None,
         catalogue: Catalogue | None = None,
+        bandwidth_file: Path | None = None,
     ) -> None:
         self.store = store
         self.hub = hub
         self.downloader = downloader
         self._catalogue = catalogue or load_catalogue()
         self._hardware = hardware
+        self._bandwidth_file = bandwidth_file
 
     @property
     def hardware(self) -> Hardware:
         """This machine; detected on first use."""
         if self._hardware is None:
-            self._hardware = detect_hardware(self.store.root)
+            self._hardware = self._detect()
         return self._hardware
 
     def refresh_hardware(self, devices: tuple[DeviceInfo, ...] = ()) -> Hardware:
         """Looks again; `devices` is the engine's own list, which knows best."""
-        self._hardware = with_devices(detect_hardware(self.store.root), devices)
+        self._hardware = with_devices(self._detect(), devices)
         return self._hardware
+
+    def _detect(self) -> Hardware:
+        return detect_hardware(self.store.root, kept=self._bandwidth_file)
 
     def machines(self) -> list[tuple[str, str]]:
         """(id, title) of the machines one can compare with."""

@@ -23,4 +23,4 @@ def build_library(
     hub = Hub(endpoint, settings.text("models.hub_token"), log=log)
     downloader = Downloader(store, hub)
     downloader.speed.set(int(settings.number("models.download_limit_mbit_s") * 1e6 / 8))
-    return LibraryService(store, hub, downloader)
+    return LibraryService(store, hub, downloader, bandwidth_file=paths.bandwidth_file)
