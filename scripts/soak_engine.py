@@ -36,7 +36,9 @@ AT_ONCE = 8
 KEY = "soak"
 MODEL = "soak"
 MAX_GROWTH = 1.03
-NARROW_NATS = 0.15  # between the two likeliest tokens where rounding may decide
+# Between the two likeliest tokens where rounding may decide: bare llama.cpp, reading one prompt in
+# batches of other shapes, moved single log probabilities of the starter model by up to 0.33.
+NARROW_NATS = 0.66
 N_CTX = 4096
 _SYSTEM = "You are a helpful assistant who answers briefly. " * 6
 _TOPICS = (
