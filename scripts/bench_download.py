@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Downloads one file from loopback with Garret and with curl, in turns, and compares.
 
-Both fetch the same URL from the same server process; Garret's time includes hashing, its header
-check and placing the model. One round before the others is not counted (a virtual machine pays for
-memory that it touches for the first time), and who begins changes from round to round. The last
-line is one JSON object.
+Both fetch the same URL from the same server process to the same disk; Garret's time includes
+hashing, its header check and placing the model. Neither waits until the disk has everything: both
+end with the file in the system's cache, and everything is written out before the next one begins.
+One round before the others is not counted (a virtual machine pays for memory that it touches for
+the first time), and who begins changes from round to round. The last line is one JSON object;
+`disk_mb` is what was written to disks while a download ran, by anybody.
 
-    python scripts/bench_download.py [--size-mb 2000] [--rounds 3]
+    python scripts/bench_download.py [--size-mb 2000] [--rounds 4]
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -62,6 +66,18 @@ def cpu_s(who: int) -> float:
     return use.ru_utime + use.ru_stime
 
 
+def written_mb() -> float:
+    """Megabytes written to disks since the machine started; 0 where nobody counts."""
+    counters = psutil.disk_io_counters()
+    return counters.write_bytes / 1e6 if counters else 0.0
+
+
+def settle() -> None:
+    """Everything written so far is on the disk, and nothing of it is waited for in what follows."""
+    os.sync()
+    time.sleep(1.0)
+
+
 def with_garret(endpoint: str, folder: Path) -> tuple[float, float]:
     """(seconds, seconds of processor time, the header check's own process included)."""
 
@@ -96,7 +112,7 @@ def with_curl(url: str, target: Path) -> tuple[float, float]:
 def main() -> int:
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--size-mb", type=int, default=2000)
-    cli.add_argument("--rounds", type=int, default=3)
+    cli.add_argument("--rounds", type=int, default=4)
     cli.add_argument("--folder", type=Path, help="where to work; needs three times the size")
     options = cli.parse_args()
     if shutil.which("curl") is None:
@@ -117,38 +133,41 @@ def main() -> int:
         assert server.stdout is not None
         endpoint = server.stdout.readline().strip()
         url = f"{endpoint}/{REPO}/resolve/main/{FILE}"
-        garret: list[tuple[float, float]] = []
-        curl: list[tuple[float, float]] = []
+        taken: dict[str, list[tuple[float, float, float]]] = {"garret": [], "curl": []}
         for number in range(options.rounds + 1):
             for one in ("garret", "curl") if number % 2 else ("curl", "garret"):
+                settle()
+                before_mb = written_mb()
                 if one == "garret":
-                    taken = with_garret(endpoint, work / "models")
+                    used = with_garret(endpoint, work / "models")
                 else:
-                    taken = with_curl(url, work / "curl.bin")
+                    used = with_curl(url, work / "curl.bin")
                 if number:
-                    (garret if one == "garret" else curl).append(taken)
-                os.sync()
+                    taken[one].append((*used, written_mb() - before_mb))
             if number:
+                last = {one: rounds[-1] for one, rounds in taken.items()}
                 print(
-                    f"round {number}: garret {size / garret[-1][0] / 1e6:.0f} MB/s "
-                    f"({garret[-1][1]:.1f} s CPU), curl {size / curl[-1][0] / 1e6:.0f} MB/s "
-                    f"({curl[-1][1]:.1f} s CPU)",
+                    f"round {number}: "
+                    + ", ".join(
+                        f"{one} {size / seconds / 1e6:.0f} MB/s ({cpu:.1f} s CPU)"
+                        for one, (seconds, cpu, _) in last.items()
+                    )
+                    + f", ratio {last['curl'][0] / last['garret'][0]:.2f}",
                     flush=True,
                 )
-        garret_s, garret_cpu_s = (statistics.median(column) for column in zip(*garret, strict=True))
-        curl_s, curl_cpu_s = (statistics.median(column) for column in zip(*curl, strict=True))
-        print(
-            json.dumps(
-                {
-                    "size_bytes": size,
-                    "garret_mb_s": round(size / garret_s / 1e6, 1),
-                    "curl_mb_s": round(size / curl_s / 1e6, 1),
-                    "ratio": round(curl_s / garret_s, 3),
-                    "garret_cpu_s": round(garret_cpu_s, 2),
-                    "curl_cpu_s": round(curl_cpu_s, 2),
-                }
-            )
-        )
+        middle = {
+            one: [statistics.median(column) for column in zip(*rounds, strict=True)]
+            for one, rounds in taken.items()
+        }
+        summary: dict[str, float] = {"size_bytes": size}
+        for one, (seconds, cpu, disk_mb) in middle.items():
+            summary |= {
+                f"{one}_mb_s": round(size / seconds / 1e6, 1),
+                f"{one}_cpu_s": round(cpu, 2),
+                f"{one}_disk_mb": round(disk_mb),
+            }
+        summary["ratio"] = round(middle["curl"][0] / middle["garret"][0], 3)
+        print(json.dumps(summary))
         return 0
     finally:
         if server is not None:

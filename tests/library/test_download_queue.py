@@ -387,9 +387,14 @@ def test_the_downloader_of_a_fresh_folder_has_no_jobs(hub: HostileHub, kit: Kit)
 
 def test_only_a_part_with_bytes_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ext4 flushes a file that was cut to nothing whenever it is closed: gigabytes, and a wait."""
-    cut: list[object] = []
+    cut: list[Path] = []
     truncate = os.truncate
-    monkeypatch.setattr(os, "truncate", lambda path, size: (cut.append(path), truncate(path, size)))
+
+    def record(path: Path, size: int) -> None:
+        cut.append(path)
+        truncate(path, size)
+
+    monkeypatch.setattr(os, "truncate", record)
     path = tmp_path / "x.part"
     PartFile(path, SIZE, "0" * 64).close()
     assert not cut
