@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ LINUX = Path(__file__).resolve().parent / "linux"
 ICON_SIZES = (16, 24, 32, 48, 64, 128, 256, 512)
 # Loaded by name only when wanted, or brought by the graphics driver; not found by reading files.
 ALSO_NEEDED = ("libegl1", "libgl1", "libxcb-cursor0", "libfontconfig1")
+_GLIBC = ("libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv", "ld-linux-x86-64")
+_UNRULY = {"libz.so.1": "zlib1g", "libglib-2.0.so.0": "libglib2.0-0"}
 
 
 def make_archive(bundle: Path, target: Path, version: str) -> Path:
@@ -53,6 +56,7 @@ def make_deb(bundle: Path, made: Path, target: Path, version: str) -> Path:
         icons = share / f"icons/hicolor/{size}x{size}/apps"
         _put(made / f"garret-{size}.png", icons, "garret.png")
     _put(LINUX / "copyright", share / "doc/garret")
+    _put_manual(share / "man/man1", version)
     installed_kib = sum(f.lstat().st_size for f in tree.rglob("*") if f.is_file()) // 1024
     depends = ", ".join(debian_dependencies(bundle))
     control = (LINUX / "control").read_text(encoding="utf-8")
@@ -87,9 +91,18 @@ def debian_dependencies(bundle: Path) -> list[str]:
         found = re.search(rf"^\s*{re.escape(name)} \(.*x86-64.*\) => (\S+)", cache, re.MULTILINE)
         if found is None:
             continue  # an optional plugin's own affair; the build has refused real ones
-        packages |= _owners(found.group(1))
+        packages |= _owners(found.group(1)) or {debian_name(name)}
     packages.discard("libc6")
     return [f"libc6 (>= {glibc_floor(bundle)})", *sorted(packages)]
+
+
+def debian_name(soname: str) -> str:
+    """The package of a library by Debian's rule for their names, where dpkg knows no packages."""
+    name, _, version = soname.lower().replace("_", "-").partition(".so.")
+    if name in _GLIBC:
+        return "libc6"
+    between = "-" if name[-1].isdigit() else ""
+    return _UNRULY.get(soname, f"{name}{between}{version.partition('.')[0]}")
 
 
 def glibc_floor(bundle: Path) -> str:
@@ -138,6 +151,14 @@ def _copy_bundle(bundle: Path, target: Path) -> None:
             continue
         runs = path.is_dir() or path.parent == target
         path.chmod(0o755 if runs else 0o644)
+
+
+def _put_manual(folder: Path, version: str) -> None:
+    folder.mkdir(parents=True)
+    page = (LINUX / "garret.1").read_text(encoding="utf-8").replace("@VERSION@", version)
+    target = folder / "garret.1.gz"
+    target.write_bytes(gzip.compress(page.encode(), 9, mtime=0))
+    target.chmod(0o644)
 
 
 def _put(source: Path, folder: Path, name: str = "") -> None:

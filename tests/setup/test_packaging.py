@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -17,6 +18,7 @@ import bundle_contents
 import check_macho
 import icons
 import licences
+import linux_packages
 import pytest
 import sbom
 import wheel_flags
@@ -29,6 +31,13 @@ PACKAGING = ROOT / "packaging"
 LINUX = PACKAGING / "linux"
 MACOS = PACKAGING / "macos"
 METAINFO = LINUX / "app.garret.Garret.metainfo.xml"
+# what Qt's plugins and Python's own modules link to, outside the bundle
+SONAMES = (
+    "libc.so.6", "libm.so.6", "libz.so.1", "libgcc_s.so.1", "libstdc++.so.6", "libxcb.so.1",
+    "libX11.so.6", "libEGL.so.1", "libGL.so.1", "libfontconfig.so.1", "libwayland-client.so.0",
+    "libwayland-cursor.so.0", "libwayland-egl.so.1", "libdbus-1.so.3", "libxkbcommon-x11.so.0",
+    "libglib-2.0.so.0", "libfreetype.so.6",
+)  # fmt: skip
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -311,6 +320,36 @@ def test_the_debian_package_says_what_it_is() -> None:
     for field in ("Package: garret", "Version: @VERSION@", "Depends: @DEPENDS@", "Maintainer: "):
         assert f"\n{field}" in f"\n{control}"
     assert control.endswith("\n")
+
+
+def test_the_manual_page_names_every_command() -> None:
+    page = (LINUX / "garret.1").read_text().replace("\\-", "-")
+    help_text = subprocess.run(
+        [sys.executable, "-P", "-m", "app", "--help"],
+        capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."},
+    ).stdout  # fmt: skip
+    commands = re.findall(r"^  ([a-z]+)  ", help_text, re.M)
+    assert len(commands) >= 8
+    for name in [*commands, "--self-test", "--version"]:
+        assert re.search(rf'^\.BI? "?{re.escape(name)}\b', page, re.M), name
+    if shutil.which("groff"):
+        drawn = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-ww", str(LINUX / "garret.1")], capture_output=True
+        )
+        assert drawn.stderr == b""
+
+
+@pytest.mark.skipif(shutil.which("dpkg") is None, reason="dpkg is not installed")
+def test_debian_names_of_libraries_are_known_without_dpkg_too() -> None:
+    cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True)
+    compared = 0
+    for soname in SONAMES:
+        found = re.search(rf"^\s*{re.escape(soname)} .*x86-64.* => (\S+)", cache.stdout, re.M)
+        owners = linux_packages._owners(found.group(1)) if found else set()
+        if owners:
+            compared += 1
+            assert linux_packages.debian_name(soname) in owners
+    assert compared >= 3
 
 
 # -- Windows ----------------------------------------------------------------------------------
