@@ -1,4 +1,4 @@
-"""One line at the lower edge that goes away by itself, perhaps with a button."""
+"""One line at the upper edge that goes away by itself, perhaps with a button."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Toast(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SHOWN_MS)
-        self._timer.timeout.connect(self.hide)
+        self._timer.timeout.connect(self._on_time)
         parent.installEventFilter(self)
         self.hide()
 
@@ -87,6 +87,12 @@ class Toast(QWidget):
         width = min(natural, room.width() - 48, 620)
         height = max(self.heightForWidth(width), self.sizeHint().height())
         self.setGeometry((room.width() - width) // 2, 16, width, height)
+
+    def _on_time(self) -> None:
+        if self.underMouse():  # somebody is about to press the button
+            self._timer.start()
+        else:
+            self.hide()
 
     def _on_clicked(self) -> None:
         self.hide()
