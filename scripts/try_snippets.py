@@ -87,8 +87,7 @@ def _aider(snippet: Snippet, _clients: Path, _home: Path) -> list[str]:
 
 def _opencode(snippet: Snippet, _clients: Path, home: Path) -> list[str]:
     (home / "work" / "opencode.json").write_text(snippet.text)
-    model = next(iter(json.loads(snippet.text)["provider"]["garret"]["models"]))
-    return ["opencode", "run", "--auto", "-m", f"garret/{model}", PROMPT]
+    return ["opencode", "run", "--auto", PROMPT]
 
 
 def _codex(snippet: Snippet, _clients: Path, home: Path) -> list[str]:

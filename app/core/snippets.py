@@ -34,30 +34,35 @@ class Snippet:
     text: str
 
 
-def snippets(endpoint: Endpoint) -> tuple[Snippet, ...]:
-    """One for each client, best known first."""
+def snippets(endpoint: Endpoint, *, windows: bool = False) -> tuple[Snippet, ...]:
+    """One for each client, best known first; `windows` writes a terminal's lines for PowerShell."""
+
+    def exported(**variables: object) -> str:
+        form = '$env:{} = "{}"\n' if windows else "export {}={}\n"
+        return "".join(form.format(name, value) for name, value in variables.items())
+
     url, key, model, n_ctx = endpoint.url, endpoint.key, endpoint.model, endpoint.n_ctx
     return (
         Snippet(
             "Claude Code",
             "a terminal",
-            f"export ANTHROPIC_BASE_URL={url}\n"
-            f"export ANTHROPIC_AUTH_TOKEN={key}\n"
-            f"export ANTHROPIC_MODEL={model}\n"
-            "export CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1\n"
-            "export CLAUDE_CODE_ATTRIBUTION_HEADER=0\n"
-            f"export CLAUDE_CODE_MAX_CONTEXT_TOKENS={n_ctx}\n"
-            f"export CLAUDE_CODE_MAX_OUTPUT_TOKENS={endpoint.output_tokens}\n"
-            "claude",
+            exported(
+                ANTHROPIC_BASE_URL=url,
+                ANTHROPIC_AUTH_TOKEN=key,
+                ANTHROPIC_MODEL=model,
+                CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1,
+                CLAUDE_CODE_ATTRIBUTION_HEADER=0,
+                CLAUDE_CODE_MAX_CONTEXT_TOKENS=n_ctx,
+                CLAUDE_CODE_MAX_OUTPUT_TOKENS=endpoint.output_tokens,
+            )
+            + "claude",
         ),
         Snippet("OpenCode", "opencode.json in the project", _opencode(endpoint)),
         Snippet(
             "Qwen Code",
             "a terminal",
-            f"export OPENAI_BASE_URL={url}/v1\n"
-            f"export OPENAI_API_KEY={key}\n"
-            f"export OPENAI_MODEL={model}\n"
-            "qwen --auth-type openai",
+            exported(OPENAI_BASE_URL=f"{url}/v1", OPENAI_API_KEY=key, OPENAI_MODEL=model)
+            + "qwen --auth-type openai",
         ),
         Snippet(
             "Codex",
@@ -66,13 +71,13 @@ def snippets(endpoint: Endpoint) -> tuple[Snippet, ...]:
             "[model_providers.garret]\n"
             f'name = "Garret"\nbase_url = "{url}/v1"\n'
             'env_key = "GARRET_API_KEY"\nwire_api = "responses"\n'
-            f"# and in the terminal: export GARRET_API_KEY={key}",
+            f"# and in the terminal: {exported(GARRET_API_KEY=key).strip()}",
         ),
         Snippet(
             "Aider",
             "a terminal",
-            "export LITELLM_LOCAL_MODEL_COST_MAP=True\n"
-            f"aider --model openai/{model} --openai-api-base {url}/v1 --openai-api-key {key}"
+            exported(LITELLM_LOCAL_MODEL_COST_MAP=True)
+            + f"aider --model openai/{model} --openai-api-base {url}/v1 --openai-api-key {key}"
             " --no-show-model-warnings",
         ),
         Snippet(
@@ -105,7 +110,9 @@ def snippets(endpoint: Endpoint) -> tuple[Snippet, ...]:
             "answer = client.messages.create(\n"
             f'    model="{model}", max_tokens=1024,\n'
             '    messages=[{"role": "user", "content": "Hello"}],\n'
-            ")\nprint(answer.content[0].text)",
+            ")\nfor part in answer.content:\n"
+            '    if part.type == "text":  # a model may think first\n'
+            "        print(part.text)",
         ),
         Snippet(
             "Cursor",
@@ -125,4 +132,5 @@ def _opencode(endpoint: Endpoint) -> str:
         "options": options,
         "models": {endpoint.model: {"limit": limit}},
     }
-    return json.dumps({"provider": {"garret": provider}}, indent=2)
+    config = {"model": f"garret/{endpoint.model}", "provider": {"garret": provider}}
+    return json.dumps(config, indent=2)

@@ -35,12 +35,22 @@ def test_opencode_is_json_and_codex_is_toml() -> None:
     config = json.loads(text_of("OpenCode"))
     model = config["provider"]["garret"]["models"]["qwen3-coder-next"]
     assert model["limit"] == {"context": 65_536, "output": 8192}
+    assert config["model"] == "garret/qwen3-coder-next"
     assert tomllib.loads(text_of("Codex"))["model_providers"]["garret"]["wire_api"] == "responses"
 
 
 @pytest.mark.parametrize("client", ["Python (openai)", "Python (anthropic)"])
 def test_programs_are_programs(client: str) -> None:
     assert ast.parse(text_of(client)).body
+
+
+def test_windows_gets_powershells_lines() -> None:
+    texts = {one.client: one.text for one in snippets(ENDPOINT, windows=True)}
+    assert not any("export " in text for text in texts.values())
+    assert '$env:ANTHROPIC_MODEL = "qwen3-coder-next"\n' in texts["Claude Code"]
+    assert texts["Claude Code"].endswith("\nclaude")
+    assert tomllib.loads(texts["Codex"])["model"] == "qwen3-coder-next"
+    assert '$env:GARRET_API_KEY = "garret-key"' in texts["Codex"]
 
 
 @pytest.mark.parametrize(("n_ctx", "output"), [(2048, 1024), (32_768, 8192), (262_144, 8192)])

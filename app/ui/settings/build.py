@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject
@@ -47,7 +48,8 @@ class SettingsArea(QObject):
         key = keys[-1] if keys else "any-text"
         url = f"http://127.0.0.1:{port}"
         self.endpoint.show_endpoint(
-            self._sentence(url, bool(keys)), snippets(Endpoint(url, key, model, n_ctx))
+            self._sentence(url, bool(keys)),
+            snippets(Endpoint(url, key, model, n_ctx), windows=sys.platform == "win32"),
         )
 
     def _sentence(self, url: str, has_keys: bool) -> str:
