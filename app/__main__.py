@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from app import __version__
+from app.core.build import version_line
 from app.core.errors import GarretError
 
 # name → module with `main(argv) -> int`, and the line in --help
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(help_text())
         return 0
     if first in ("-V", "--version"):
-        sys.stdout.write(f"garret {__version__}\n")
+        sys.stdout.write(f"garret {version_line()}\n")
         return 0
     module = _module_for(first)
     if module is None:

@@ -19,6 +19,7 @@ from app.agent.sandbox import probe_sandbox
 from app.cli.local_engine import models_folder
 from app.client.backends import Backends, installation
 from app.client.supervisor import EngineSupervisor
+from app.core.build import version_line
 from app.core.control import EngineBoot, EngineStatus
 from app.core.errors import GarretError
 from app.core.paths import Paths, find_paths
@@ -101,6 +102,7 @@ async def collect() -> dict[str, Any]:
     ]
     return {
         "version": __version__,
+        "build": version_line(),
         "versions": versions(),
         "platform": {
             "system": platform.system(),

@@ -22,9 +22,9 @@ from PySide6.QtGui import (
     QCloseEvent,
     QKeySequence,
 )
-from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QStackedWidget, QWidget
 
-from app import __version__
+from app.core.build import version_line
 from app.core.engine_view import EngineView
 from app.core.errors import GarretError
 from app.storage.values import Chat, ChatPlace
@@ -46,6 +46,7 @@ from app.ui.theme import Theme
 from app.ui.toast import Toast
 from app.ui.transcript.formulas import Formulas
 from app.ui.transcript.look import FormulaMaker
+from app.ui.unsaved_question import ask_unsaved
 from app.ui.view_controls import ViewControls
 from app.ui.window_state import WindowState
 
@@ -72,6 +73,8 @@ class MainWindow(QMainWindow):
         self._icons = icons
         self._formulas = Formulas(self) if formulas is None else None
         self._closed: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+        self._question: QMessageBox | None = None
+        self._quits_anyway = False
         self.setWindowTitle("Garret")
         self.setWindowIcon(icons.app_icon())
         self.setMinimumSize(560, 420)
@@ -227,10 +230,24 @@ class MainWindow(QMainWindow):
             event.accept()
             return
         event.ignore()
+        if self.chats.has_unsaved and not self._quits_anyway:
+            if self._question is None:
+                self._question = ask_unsaved(self, self._quit_anyway)
+                self._question.finished.connect(self._on_answered)
+            return
         self._save()
         self.chats.save_draft()
         self.hide()
         asyncio.get_event_loop().create_task(self._finish(), name="close-window")
+
+    def _quit_anyway(self) -> None:
+        self._quits_anyway = True
+        QTimer.singleShot(0, self, self.close)
+
+    def _on_answered(self) -> None:
+        if self._question is not None:
+            self._question.deleteLater()
+            self._question = None
 
     async def _finish(self) -> None:
         await self.chats.until_drafts_saved()
@@ -284,7 +301,7 @@ class MainWindow(QMainWindow):
             self.view_controls.set_presenting(False)
 
     def _on_about(self) -> None:
-        about = About(__version__, self._theme, self._icons, self)
+        about = About(version_line(), self._theme, self._icons, self)
         about.updates_wanted.connect(self.updates_wanted)
         about.licences_wanted.connect(self.actions_by_name["licences"].trigger)
         about.open()

@@ -12,8 +12,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
 
-from app import __version__
 from app.core.bug_report import bug_report
+from app.core.build import version_line
 from app.core.errors import GarretError
 from app.core.paths import Paths
 from app.core.setting_list import SETTINGS
@@ -115,7 +115,7 @@ class HelpArea(QObject):
         kinds = {setting.key: setting.kind for setting in SETTINGS}
         shown = [f"{key}={value}" for key, value in changed.items() if kinds[key] in _PLAIN]
         facts = {
-            "Garret": __version__,
+            "Garret": version_line(),
             "System": f"{platform.system()} {platform.release()} {platform.machine()}",
             "Python": platform.python_version(),
             "Changed settings": ", ".join(shown) or "none",
