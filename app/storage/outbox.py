@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import StorageError
 from app.core.messages import Part
 from app.storage.tree import MessageTree
-from app.storage.values import AnswerDetails, MessageState
+from app.storage.values import AnswerDetails, MessageState, StoredMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Outbox:
         self._messages = messages
         self._retry_s = retry_s
         self._pending: dict[int, Rewrite] = {}
+        self._problem: StorageError | None = None
         self._task: asyncio.Task[None] | None = None
         self.listeners: list[Callable[[int], None]] = []
 
@@ -39,12 +40,25 @@ class Outbox:
     def is_empty(self) -> bool:
         return not self._pending
 
+    def newest(self, stored: StoredMessage) -> StoredMessage:
+        """A message read from disk with what is still to be written of it."""
+        rewrite = self._pending.get(stored.id)
+        if rewrite is None:
+            return stored
+        message = replace(stored.message, parts=tuple(rewrite.parts))
+        return replace(stored, message=message, state=rewrite.state, details=rewrite.details)
+
+    def problem_of(self, message_id: int) -> StorageError | None:
+        """Why a message is not on disk yet; None when it is."""
+        return self._problem if message_id in self._pending else None
+
     async def save(self, rewrite: Rewrite) -> StorageError | None:
         """Writes it now, or keeps it and returns why it could not be written."""
         self._pending.pop(rewrite.message_id, None)
         try:
             await self._write(rewrite)
         except StorageError as problem:
+            self._problem = problem
             self._pending[rewrite.message_id] = rewrite
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._retry(), name="storage-outbox")

@@ -9,6 +9,7 @@ from pathlib import Path
 from app.core.errors import StorageFull
 
 RESERVE_BYTES = 1 << 20
+_FOR_OPENING_BYTES = 256 << 10
 _PLENTY_BYTES = 64 << 20
 
 
@@ -21,7 +22,9 @@ class Reserve:
     def keep(self) -> None:
         """Makes the file while there is plenty of room. Blocks; failing is no harm."""
         try:
-            if self._path.exists() or shutil.disk_usage(self._path.parent).free < _PLENTY_BYTES:
+            if shutil.disk_usage(self._path.parent).free < _PLENTY_BYTES:
+                return
+            if self._path.exists() and self._path.stat().st_size >= RESERVE_BYTES:
                 return
             with self._path.open("wb") as file:
                 file.write(os.urandom(RESERVE_BYTES))  # noise: some file systems compress
@@ -36,5 +39,17 @@ class Reserve:
         """
         try:
             self._path.unlink()
+        except OSError:
+            raise problem from None
+
+    def give_most(self, problem: StorageFull) -> None:
+        """Frees what the next start can do without.
+
+        Raises: the problem itself when there is nothing to free.
+        """
+        try:
+            if self._path.stat().st_size <= _FOR_OPENING_BYTES:
+                raise problem
+            os.truncate(self._path, _FOR_OPENING_BYTES)
         except OSError:
             raise problem from None

@@ -61,12 +61,16 @@ class Storage:
             await self.backups.make()
 
     async def close(self) -> None:
-        """Finishes queued writes and closes the file.
+        """Finishes queued writes and closes the file; on a full disk in the room kept for that.
 
         Raises: StorageError when something could not be written to the end.
         """
         try:
-            await self.outbox.close()
+            try:
+                await self.outbox.close()
+            except StorageFull as problem:
+                await asyncio.to_thread(Reserve(self.database.path).give_most, problem)
+                await self.outbox.flush()
         finally:
             await asyncio.to_thread(self.database.close)
 

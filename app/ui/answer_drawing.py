@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
 
+from app.core.errors import GarretError
 from app.core.events import PromptProgress, TextDelta, ThinkingDelta, TurnEnded
 from app.session.events import (
     AnswerEnded,
@@ -19,10 +20,10 @@ from app.session.events import (
     SavedAgain,
     SessionEvent,
 )
-from app.ui.chat_items import item_of
+from app.ui.chat_items import item_of, unsaved_notice, with_problem
 from app.ui.chat_page import ChatPage
 from app.ui.running_answer import RunningAnswer
-from app.ui.transcript.cells import NoticeCell, ProgressCell, RoomCell
+from app.ui.transcript.cells import ProgressCell, RoomCell
 
 _ROOM_ID = -1_000_000_000  # the cell that stands there while room is made
 
@@ -50,6 +51,8 @@ class AnswerDrawing(QObject):
         transcript.begin_answer(item_of(running.message))
         if running.progress is not None:
             transcript.set_progress(message_id, running.progress)
+        if running.unsaved is not None:
+            transcript.set_note_under(message_id, unsaved_notice(running.unsaved))
         for is_thinking, text in running.pieces:
             if is_thinking:
                 transcript.append_thinking(message_id, text)
@@ -79,17 +82,24 @@ class AnswerDrawing(QObject):
                     transcript.begin_answer(item_of(message))
             case AnswerProgress(message_id, inner):
                 self._take_inner(running, shown, message_id, inner)
-            case NotSaved(message_id, error) if shown:
-                note = NoticeCell("warning", error.sentence, error.remedy)
-                transcript.set_note_under(message_id, note)
-            case SavedAgain(message_id) if shown:
-                transcript.set_note_under(message_id, None)
+            case NotSaved(message_id, error):
+                self._set_unsaved(running, shown, message_id, error)
+            case SavedAgain(message_id):
+                self._set_unsaved(running, shown, message_id, None)
             case AnswerEnded(message) if shown:
                 transcript.remove_message(_ROOM_ID)
-                transcript.end_answer(item_of(message))
+                transcript.end_answer(with_problem(item_of(message), running.unsaved))
                 self.answer_ended.emit()
             case _:
                 pass
+
+    def _set_unsaved(
+        self, running: RunningAnswer, shown: bool, message_id: int, problem: GarretError | None
+    ) -> None:
+        running.unsaved = problem
+        if shown:
+            note = unsaved_notice(problem) if problem is not None else None
+            self._page.transcript.set_note_under(message_id, note)
 
     def _take_inner(
         self, running: RunningAnswer, shown: bool, message_id: int, event: object

@@ -6,12 +6,12 @@ the task owner, and what it said is shown again when the user comes back.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing, suppress
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.core.errors import ContextFull, GarretError
+from app.core.errors import ContextFull, GarretError, StorageError
 from app.core.messages import AttachmentPart, Message, TextPart
 from app.session.chat import ChatSession
 from app.session.context import WhenFull
@@ -66,6 +66,7 @@ class ChatController(QObject):
         self._drawing.usage_known.connect(self.usage_known)
         self._drawing.answer_ended.connect(self.answer_ended)
         self._drawing.speed_known.connect(self.speed_known)
+        services.storage.outbox.listeners.append(self._on_saved)
         page.room.chosen.connect(self._on_room_chosen)
         page.composer.submitted.connect(self._on_submitted)
         page.composer.stop_requested.connect(self.stop)
@@ -117,16 +118,24 @@ class ChatController(QObject):
         self.chat_opened.emit(chat)
 
     def _show(self, chat: Chat | None, branch: list[StoredMessage]) -> None:
+        outbox = self._storage.outbox
         self.chat = chat
-        self.branch = branch
+        self.branch = branch = [outbox.newest(message) for message in branch]
         self._guard.forget()
         self._page.room.hide()
         running = self._running.get(chat.id) if chat is not None else None
         live_id = running.message.id if running and running.message else None
-        self._page.show_messages(items_of(m for m in branch if m.id != live_id))
+        shown = (message for message in branch if message.id != live_id)
+        self._page.show_messages(items_of(shown, outbox.problem_of))
         if running is not None:
             self._drawing.replay(running)
         self._after_change()
+
+    def _on_saved(self, message_id: int) -> None:
+        """An answer that found no room on the disk is stored now."""
+        item = next((one for one in items_of(self.branch) if one.id == message_id), None)
+        if item is not None and not self.is_answering:
+            self._page.transcript.set_message(item)
 
     def save_draft(self) -> None:
         """Stores what stands in the composer with its chat."""
@@ -164,11 +173,16 @@ class ChatController(QObject):
         if self.chat_id == chat_id:
             self.chat = chat
 
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether an answer waits for room on the disk."""
+        return not self._storage.outbox.is_empty
+
     async def until_drafts_saved(self) -> None:
-        """For the end of the window: what was typed last is on disk."""
-        for chat_id in [self.chat_id] if self.chat_id is not None else []:
-            text = self._page.composer.current_text
-            await self._save_draft(chat_id, text)
+        """For the end of the window: what was typed last is on disk, if there is room."""
+        if self.chat_id is not None:
+            with suppress(StorageError):
+                await self._save_draft(self.chat_id, self._page.composer.current_text)
 
     # -- asking -----------------------------------------------------------------------------
 
@@ -216,8 +230,16 @@ class ChatController(QObject):
             )
             self._ask_for_room(again, error, can_help=when_full == "stop")
         except GarretError as error:
-            self._page.composer.set_text(text)
+            self._give_back(text, attachments)
             self.problem.emit(error)
+
+    def _give_back(self, text: str, attachments: Iterable[AttachmentPart]) -> None:
+        """What could not be sent stands in the composer again, before what was typed since."""
+        composer = self._page.composer
+        typed = composer.current_text.strip()
+        composer.set_text(f"{text}\n\n{typed}" if typed else text)
+        for part in attachments:
+            composer.files.add(part)
 
     def _send_again(
         self,
@@ -231,10 +253,7 @@ class ChatController(QObject):
             self._tasks.start(f"answer-{chat.id}", work)
 
     def _ask_for_room(self, refused: Refused, error: ContextFull, *, can_help: bool) -> None:
-        composer = self._page.composer
-        composer.set_text(refused.text)
-        for part in refused.attachments:
-            composer.files.add(part)
+        self._give_back(refused.text, refused.attachments)
         if can_help and self.branch:
             self._refused = refused
             self._page.room.ask(str(error.sentence))
@@ -249,14 +268,19 @@ class ChatController(QObject):
         self._page.composer.clear()
         if choice == "new_chat":
             self.new_chat()
-            self._page.composer.set_text(refused.text)
-            for part in refused.attachments:
-                self._page.composer.files.add(part)
+            self._give_back(refused.text, refused.attachments)
         else:
             refused.again("summary" if choice == "summary" else "drop_oldest")
 
     async def _queue(self, chat_id: int, message: Message) -> None:
-        waiting = await self._storage.queue.add(chat_id, message)
+        try:
+            waiting = await self._storage.queue.add(chat_id, message)
+        except GarretError as error:
+            self._give_back(
+                message.text, [part for part in message.parts if isinstance(part, AttachmentPart)]
+            )
+            self.problem.emit(error)
+            return
         if self.chat_id == chat_id:
             self._show_queued(waiting.id, message)
 
@@ -408,7 +432,8 @@ class ChatController(QObject):
         branch = await self._storage.messages.branch(chat_id)
         chat = await self._storage.chats.get(chat_id)
         if self.chat_id == chat_id:
-            self.chat, self.branch = chat, branch
+            self.chat = chat
+            self.branch = [self._storage.outbox.newest(message) for message in branch]
             self._after_change()
             self.chats_changed.emit()
 
@@ -422,7 +447,18 @@ class ChatController(QObject):
         files = tuple(p for p in first.message.parts if isinstance(p, AttachmentPart))
         session = self._session(chat_id)
         events = session.send(first.message.text, files, queued_id=first.id)
-        await self._run(chat_id, session, events)
+        try:
+            await self._run(chat_id, session, events)
+        except ContextFull as error:
+            await self._storage.queue.remove(first.id)
+            if self.chat is not None and self.chat_id == chat_id:
+                chat, text = self.chat, first.message.text
+                again = Refused(text, files, lambda how: self._send_again(chat, text, files, how))
+                self._ask_for_room(again, error, can_help=True)
+        except GarretError as error:  # it waits on
+            if self.chat_id == chat_id:
+                self._show_queued(first.id, first.message)
+            self.problem.emit(error)
 
     def _after_change(self) -> None:
         self._page.composer.set_running(self.is_answering)

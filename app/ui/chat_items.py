@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from app.core.errors import (
     BadModelFile,
@@ -21,10 +22,16 @@ from app.ui.transcript.messages import MessageItem
 from app.ui.words import count_words, duration_words, size_words, speed_words
 
 
-def items_of(messages: Iterable[StoredMessage]) -> list[MessageItem]:
-    """A branch, oldest first; what neither speaker said is left out."""
+def items_of(
+    messages: Iterable[StoredMessage],
+    problem_of: Callable[[int], GarretError | None] = lambda _message_id: None,
+) -> list[MessageItem]:
+    """A branch, oldest first; what neither speaker said is left out.
+
+    `problem_of` says why a message is not on disk yet.
+    """
     return [
-        item_of(stored, number)
+        with_problem(item_of(stored, number), problem_of(stored.id))
         for number, stored in enumerate(messages)
         if stored.role in ("user", "assistant")
     ]
@@ -48,6 +55,18 @@ def item_of(stored: StoredMessage, number: int = 0) -> MessageItem:
         notice=None if is_user else notice_of(stored),
         room=RoomCell(number, summary) if summary is not None else None,
     )
+
+
+def with_problem(item: MessageItem, problem: GarretError | None) -> MessageItem:
+    """The same message, with a word about why it is not on disk yet."""
+    if problem is None:
+        return item
+    return replace(item, notice=unsaved_notice(problem))
+
+
+def unsaved_notice(problem: GarretError) -> NoticeCell:
+    """What stands under a message that could not be stored."""
+    return NoticeCell("warning", problem.sentence, problem.remedy)
 
 
 def summary_of(details: AnswerDetails) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.core.errors import GarretError
 from app.core.events import PromptProgress
 from app.core.messages import AttachmentPart
 from app.session.chat import ChatSession
@@ -23,6 +24,7 @@ class RunningAnswer:
     progress: PromptProgress | None = None
     speed: Speedometer = field(default_factory=Speedometer)
     making_room: int | None = None
+    unsaved: GarretError | None = None  # why it is not on disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,8 @@
-"""A file system that is really full; needs the right to mount one."""
+"""What storage does on a disk that is really full."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,32 +13,10 @@ from app.storage.outbox import Rewrite
 from app.storage.reserve import Reserve
 from app.storage.storage import Storage
 from app.storage.values import AnswerDetails
+from tests.small_disk import fill, small_disk
 from tests.storage.stored import FILE, add_chat, with_storage
 
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """4 MB that can be filled for real."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
-    if os.name == "nt" or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small file system is not allowed here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Takes all room that is left."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        while True:
-            try:
-                file.write(bytes(4096))
-            except OSError:
-                return ballast
+__all__ = ["small_disk"]
 
 
 def test_chats_stay_readable_and_nothing_is_lost_once_there_is_room(small_disk: Path) -> None:
@@ -89,3 +64,22 @@ def test_maintenance_keeps_the_reserve(tmp_path: Path) -> None:
     Reserve(tmp_path / FILE).give_up(StorageFull("full"))
     with pytest.raises(StorageFull):
         Reserve(tmp_path / FILE).give_up(StorageFull("full"))
+
+
+def test_what_waits_at_the_end_is_written_into_the_reserve(small_disk: Path) -> None:
+    long = TextPart("z" * 300_000)
+
+    async def fill_and_leave(storage: Storage) -> None:
+        chat_id = await add_chat(storage, "hello", "short")
+        answer = (await storage.messages.branch(chat_id))[-1]
+        (small_disk / f"{FILE}.reserve").write_bytes(bytes(1 << 20))
+        await asyncio.to_thread(fill, small_disk)
+        rewrite = Rewrite(answer.id, (long,), "complete", AnswerDetails())
+        assert isinstance(await storage.outbox.save(rewrite), StorageFull)
+
+    async def look(storage: Storage) -> None:
+        (chat,) = await storage.chats.list()
+        assert (await storage.messages.branch(chat.id))[-1].parts == (long,)
+
+    with_storage(small_disk, fill_and_leave)
+    with_storage(small_disk, look)
