@@ -151,7 +151,7 @@ def test_code_is_copied_whole_though_it_is_drawn_in_parts(
 ) -> None:
     code = "\n".join(f"line {n}" for n in range(CODE_LINES * 2 + 10))
     transcript.set_messages([answer(f"```python\n{code}\n```")])
-    transcript.parse_all()
+    turn()
     heads = [cell for cell in transcript.cells_of(2) if isinstance(cell, CodeCell)]
     assert len(heads) == 3
     assert transcript.whole_code(2, heads[0]) == code

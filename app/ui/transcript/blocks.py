@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from markdown_it.token import Token
@@ -23,9 +24,13 @@ LONG_TABLE_ROWS = 40
 GIANT_CHARS = 16_000
 """Above this a message is cut into sections, each parsed only when it comes near the screen."""
 _PLAIN_CHARS = 4_000
+_MOST_ITEMS = 80
+_MOST_TABLE_CELLS = 400
 _MOST_COLUMNS = 60
 _MANY_PIPES = 800
 _MOST_TAIL_CHARS = 24_000
+_MOST_TAIL_LINES = 300
+_LOOK_BACK_LINES = 100
 
 _FENCE_OPEN = re.compile(r"^( {0,3})(`{3,}|~{3,})([^\n]*)$")
 _MATH_OPEN = re.compile(r"^ {0,3}(\$\$|\\\[)", re.MULTILINE)
@@ -111,8 +116,8 @@ def _parse(text: str) -> list[tuple[Block, int]]:
             found.append((Block("math", token.content.strip()), first))
         elif token.type == "table_open":
             found += [(block, first) for block in _table_parts(source, lines[first])]
-        elif token.type.endswith("_list_open") and len(source) > LONG_LIST_CHARS:
-            found += [(block, first) for block in _list_parts(tokens, index, lines)]
+        elif token.type.endswith("_list_open"):
+            found += [(block, first) for block in _list_parts(tokens, index, lines, source)]
         elif source:
             found += [(Block("prose", piece), first) for piece in _pieces(source)]
     return found
@@ -141,35 +146,79 @@ def _table_parts(source: str, head: str) -> list[Block]:
     if head.count("|") > _MOST_COLUMNS:
         return [Block("code", source)]
     lines = source.split("\n")
-    if len(lines) - 2 <= LONG_TABLE_ROWS:
+    step = max(min(LONG_TABLE_ROWS, _MOST_TABLE_CELLS // max(head.count("|"), 1)), 6)
+    if len(lines) - 2 <= step:
         return [Block("table", source)]
     top, rows = lines[:2], lines[2:]
     return [
-        Block("table", "\n".join(top + rows[at : at + LONG_TABLE_ROWS]))
-        for at in range(0, len(rows), LONG_TABLE_ROWS)
+        Block("table", "\n".join(top + rows[at : at + step])) for at in range(0, len(rows), step)
     ]
 
 
-def _list_parts(tokens: list[Token], index: int, lines: list[str]) -> list[Block]:
-    """A long list as several, cut between its own items."""
-    opened = tokens[index]
-    number = int(opened.attrGet("start") or 1) if opened.type == "ordered_list_open" else None
-    parts: list[Block] = []
-    gathered: list[str] = []
-    count = 0
+@dataclass(slots=True)
+class _Item:
+    """One item of a list: its lines, and where it and each item inside it begins."""
+
+    first: int
+    last: int
+    starts: list[int]
+
+
+def _items(tokens: list[Token], index: int) -> list[_Item]:
+    found: list[_Item] = []
     for token in tokens[index + 1 :]:
         if token.level == 0:
             break
-        if token.level != 1 or token.type != "list_item_open" or token.map is None:
+        if token.type != "list_item_open" or token.map is None:
             continue
-        gathered.append("\n".join(lines[token.map[0] : token.map[1]]).rstrip("\n"))
-        count += 1
-        if sum(map(len, gathered)) > LONG_LIST_CHARS:
-            parts.append(Block("prose", "\n".join(gathered), start=number))
-            number = number + count if number is not None else None
-            gathered, count = [], 0
-    if gathered:
-        parts.append(Block("prose", "\n".join(gathered), start=number))
+        if token.level == 1:
+            found.append(_Item(token.map[0], token.map[1], []))
+        found[-1].starts.append(token.map[0])
+    return found
+
+
+def _list_parts(tokens: list[Token], index: int, lines: list[str], source: str) -> list[Block]:
+    """A list as it is, or a long one as several, cut between its own items."""
+    items = _items(tokens, index)
+    if len(source) <= LONG_LIST_CHARS and sum(len(item.starts) for item in items) <= _MOST_ITEMS:
+        return [Block("prose", source)]
+    opened = tokens[index]
+    start = opened.attrGet("start")
+    is_ordered = opened.type == "ordered_list_open"
+    number = first_number = 1 if start is None else int(start)
+    parts: list[Block] = []
+    gathered: list[str] = []
+    inside = 0
+
+    for at, item in enumerate([*items, None]):
+        is_monster = item is not None and len(item.starts) > 2 * _MOST_ITEMS
+        is_full = sum(map(len, gathered)) > LONG_LIST_CHARS or inside >= _MOST_ITEMS
+        if gathered and (is_full or is_monster or item is None):
+            text = "\n".join(gathered)
+            parts.append(Block("prose", text, start=number if is_ordered else None))
+            gathered, inside = [], 0
+        if item is None:
+            break
+        if is_monster:
+            parts += _shreds(lines, item)
+            continue
+        if not gathered:
+            number = first_number + at
+        gathered.append("\n".join(lines[item.first : item.last]).rstrip("\n"))
+        inside += len(item.starts)
+    return parts
+
+
+def _shreds(lines: list[str], item: _Item) -> list[Block]:
+    """A monstrous item cut where items inside it begin, moved left so that each reads as a list."""
+    parts: list[Block] = []
+    cuts = [*item.starts[::_MOST_ITEMS], item.last]
+    for first, last in pairwise(cuts):
+        indent = len(lines[first]) - len(lines[first].lstrip(" "))
+        pattern = re.compile(f"^ {{0,{indent}}}", re.MULTILINE)
+        text = pattern.sub("", "\n".join(lines[first:last])).rstrip("\n")
+        if text:
+            parts.append(Block("prose", text))
     return parts
 
 
@@ -207,6 +256,7 @@ class StreamSplitter:
         """Blocks committed since the last call, and the present tail, which may still change."""
         committed: list[Block] = []
         while True:
+            self._enter_fence()
             if self._fence is not None:
                 block, rest = self._fence.read(self._tail)
                 self._tail = rest
@@ -214,13 +264,23 @@ class StreamSplitter:
                     return committed, [block]
                 committed.append(block)
                 self._fence = None
+                continue
             done, tail = self._commit()
             committed += done
-            if self._fence is None:
+            if not self._enter_fence():
                 return committed, tail
 
+    def _enter_fence(self) -> bool:
+        """Follows the fence the tail begins with, if its first line is complete."""
+        line, end, rest = self._tail.partition("\n")
+        if self._fence is None and end:
+            self._fence = _OpenFence.at(line)
+            if self._fence is not None:
+                self._tail = rest
+        return self._fence is not None
+
     def _commit(self) -> tuple[list[Block], list[Block]]:
-        """Moves finished blocks out of the tail; enters fence mode when the tail is one."""
+        """Moves finished blocks out of the tail."""
         found = _parse(self._tail)
         if not found:
             return [], []
@@ -228,20 +288,37 @@ class StreamSplitter:
         starts = [line for _block, line in found if line < complete_lines]
         boundary = starts[-1] if starts else 0
         lines = self._tail.split("\n")
-        if len(self._tail) > _MOST_TAIL_CHARS and complete_lines:
-            self.was_forced = True  # a monstrous block: cut anywhere; `finish` reads it again
-            boundary = complete_lines
-        elif boundary > 0 and not self._may_cut(lines, boundary):
+        if boundary > 0 and not self._may_cut(lines, boundary):
             boundary = 0
+        if self._is_long(lines[boundary:]):
+            return self._force(lines, found[-1])
         done = [block for block, line in found if line < boundary]
         tail = [block for block, line in found if line >= boundary]
         if boundary > 0:
             self._tail = "\n".join(lines[boundary:])
-        opened = _OpenFence.at(lines[boundary]) if complete_lines > boundary else None
-        if opened is not None:
-            self._tail = self._tail.split("\n", 1)[1]
-            self._fence = opened
         return done, tail
+
+    def _is_long(self, lines: list[str]) -> bool:
+        """Whether an open block costs too much to read thirty times a second."""
+        if len(lines) < 2:
+            return False
+        return len(lines) > _MOST_TAIL_LINES or sum(map(len, lines)) > _MOST_TAIL_CHARS
+
+    def _force(self, lines: list[str], last: tuple[Block, int]) -> tuple[list[Block], list[Block]]:
+        """Cuts a monstrous block between lines; `finish` reads it again, whole."""
+        self.was_forced = True
+        block, first = last
+        end = len(lines) - 1  # the last line may be incomplete
+        cut, head = end, lines[:0]
+        if block.kind == "table" and end - first > 3:
+            cut, head = end - 1, lines[first : first + 2]  # the rows to come need it
+        else:
+            for at in range(end - 1, max(end - _LOOK_BACK_LINES, 0), -1):
+                if lines[at][:1].strip():  # what is indented belongs to a line above
+                    cut = at
+                    break
+        self._tail = "\n".join([*head, *lines[cut:]])
+        return parse_blocks("\n".join(lines[:cut])), parse_blocks(self._tail)
 
     def _may_cut(self, lines: list[str], boundary: int) -> bool:
         if not lines[boundary - 1].strip():
@@ -273,12 +350,16 @@ class _OpenFence:
         Complete lines are kept here; an incomplete last line is shown and stays in the rest.
         """
         *complete, partial = text.split("\n")
-        for index, line in enumerate(complete):
-            if closes_fence(line, self._char, self._length):
-                return self._block(True), "\n".join([*complete[index + 1 :], partial])
-            self._code.append(self._dedent(line))
-        shown = self._block(False, partial)
-        return shown, partial
+        if self._char * self._length in text:
+            for index, line in enumerate(complete):
+                if closes_fence(line, self._char, self._length):
+                    self._code += self._dedented(complete[:index])
+                    return self._block(True), "\n".join([*complete[index + 1 :], partial])
+        self._code += self._dedented(complete)
+        return self._block(False, partial), partial
+
+    def _dedented(self, lines: list[str]) -> list[str]:
+        return [self._dedent(line) for line in lines] if self._indent else lines
 
     def _block(self, closed: bool, partial: str = "") -> Block:
         lines = [*self._code, self._dedent(partial)] if partial else self._code

@@ -15,7 +15,6 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
-from app.ui.buttons import FlatButton
 from app.ui.icons import Icons
 from app.ui.scroll_bar import make_slim
 from app.ui.theme import Colors, Theme
@@ -30,11 +29,13 @@ from app.ui.transcript.cells import (
     whole_code,
 )
 from app.ui.transcript.code_modes import CodeMode, set_code_mode
+from app.ui.transcript.colorer import Colorer
 from app.ui.transcript.column import Column, Slot, estimate_height
 from app.ui.transcript.finder import Finder
 from app.ui.transcript.look import FormulaMaker, Look, make_look, measures_of
-from app.ui.transcript.prose_view import ProseView
 from app.ui.transcript.selection import SelectionKeeper
+from app.ui.transcript.to_end_button import ToEndButton
+from app.ui.transcript.turn import Turn
 from app.ui.transcript.views import make_view
 
 MAX_LIVE = 60
@@ -42,6 +43,7 @@ _SIDE_MARGIN = 24
 _END_MARGIN = 28
 _NEAR_END = 6
 _IDLE_SLICE_S = 0.006
+_AGAIN_MS = 1
 _IDLE_DELAY_MS = 15  # after the last change, so that a resize is not slowed down
 _AHEAD = 0.8  # of the viewport's height is built above and below while idle
 
@@ -65,7 +67,8 @@ class CellArea(QAbstractScrollArea):
         self._theme = theme
         self._icons = icons
         self._formulas = formulas
-        self._look = make_look(theme, icons, formulas)
+        self._colorer = Colorer(self)
+        self._look = make_look(theme, icons, formulas, self._colorer)
         self._measures = measures_of(self._look)
         self._column: Column[CellView] = Column(self._look.gap)
         self._options = (False, True)  # thinking opened by itself, speed in the footers
@@ -77,6 +80,11 @@ class CellArea(QAbstractScrollArea):
         self._shift = 0
         self._finder = Finder(self)
         self._selection = SelectionKeeper(self, self)
+        self._turn = Turn()
+        self._again = QTimer(self)  # builds what the last turn had no time for
+        self._again.setSingleShot(True)
+        self._again.setInterval(_AGAIN_MS)
+        self._again.timeout.connect(self._sync)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(_IDLE_DELAY_MS)
@@ -84,7 +92,7 @@ class CellArea(QAbstractScrollArea):
         self._setup_ui()
         theme.changed.connect(self._on_theme)
         if formulas is not None:
-            formulas.drawn.connect(self._on_formula)
+            formulas.drawn.connect(self._on_formulas)
 
     def _setup_ui(self) -> None:
         make_slim(self)
@@ -96,14 +104,8 @@ class CellArea(QAbstractScrollArea):
         self.viewport().setAutoFillBackground(True)
         bar = self.verticalScrollBar()
         bar.valueChanged.connect(self._on_scrolled)
-        self.to_end_button = FlatButton(self.tr("New"), self, "filled")
-        self.to_end_button.set_round()
-        if self._icons is not None:
-            self._icons.bind(self.to_end_button, "arrow-down", on_accent=True)
-        self.to_end_button.setToolTip(self.tr("To the end of the conversation"))
-        self.to_end_button.setAccessibleName(self.to_end_button.toolTip())
+        self.to_end_button = ToEndButton(self._icons, self)
         self.to_end_button.clicked.connect(self.scroll_to_end)
-        self.to_end_button.hide()
 
     def register(self, kind: str, factory: ViewFactory) -> None:
         """How `CustomCell`s of this kind are drawn."""
@@ -124,10 +126,6 @@ class CellArea(QAbstractScrollArea):
     def all_cells(self) -> list[Cell]:
         """Every cell, in order."""
         return [slot.cell for slot in self._column.slots]
-
-    def view_at(self, index: int) -> CellView | None:
-        """The widget of a cell, if it has one now."""
-        return self._column.slots[index].view
 
     def show_cell(self, index: int, y: int) -> CellView | None:
         """Brings the line at `y` of a cell to the upper third, unless it is in view."""
@@ -207,13 +205,14 @@ class CellArea(QAbstractScrollArea):
         if start < self._anchor[0] and len(fresh) != len(old):
             self._anchor = (max(self._anchor[0] + len(fresh) - len(old), 0), self._anchor[1])
 
-    def _expand(self, index: int) -> int:
-        """Parses an unparsed section in place; how many slots stand there now."""
+    def expand(self, index: int) -> int:
+        """Cuts or parses an unparsed section in place; how many slots stand there now."""
         slot = self._column.slots[index]
         if not isinstance(slot.cell, SectionCell):
             return 1
-        cells = section_cells(slot.cell)
-        fresh = [self._slot(slot.message_id, cell) for cell in cells]
+        fresh = [self._slot(slot.message_id, cell) for cell in section_cells(slot.cell)]
+        for one in fresh:
+            one.modes = slot.modes
         self._column.replace(index, index + 1, fresh)
         if self._anchor[0] > index:
             self._anchor = (self._anchor[0] + len(fresh) - 1, self._anchor[1])
@@ -245,7 +244,7 @@ class CellArea(QAbstractScrollArea):
                 self._discard(slot)
 
     def _on_theme(self) -> None:
-        look = make_look(self._theme, self._icons, self._formulas)
+        look = make_look(self._theme, self._icons, self._formulas, self._colorer)
         thinking, speed = self._options
         self._look = replace(look, open_thinking=thinking, show_speed=speed)
         self._measures = measures_of(self._look)
@@ -264,12 +263,6 @@ class CellArea(QAbstractScrollArea):
     def live_count(self) -> int:
         """How many cells are widgets now."""
         return len(self._alive)
-
-    def parse_all(self) -> None:
-        """Turns what is not parsed yet into cells, so that it can be searched."""
-        index = 0
-        while index < len(self._column):
-            index += self._expand(index)
 
     def scroll_to_message(self, message_id: int) -> None:
         """Brings the start of a message to the upper edge."""
@@ -304,46 +297,60 @@ class CellArea(QAbstractScrollArea):
         self._syncing = True
         try:
             height = self.viewport().height()
+            self._turn.begin()
             if self._following:
                 self._measure_up(len(self._column) - 1, height)
             else:
                 index, offset = self._anchor = self._near_anchor()
+                self._measure_down(index, height + offset)
                 if offset < 0:
-                    self._measure_up(index - 1, -offset)
-                self._measure_down(self._anchor[0], height + max(offset, 0))
+                    self._measure_up(self._anchor[0] - 1, -offset)
             self._place()
         finally:
             self._syncing = False
-        self._idle.start()
+        (self._again if self._turn.was_cut else self._idle).start()
 
     def _near_anchor(self) -> tuple[int, int]:
-        """The anchor in the cell it falls into, so that nothing far above is measured."""
+        """The anchor in the cell it falls into, so that nothing far above is measured.
+
+        In what was not parsed the place is kept by its share of the guessed height.
+        """
+        column = self._column
         index, offset = self._anchor
-        index = min(index, max(len(self._column) - 1, 0))
-        while offset > 0 and index < len(self._column) - 1:
-            self._anchor = (index, offset)
-            if not self._expand(index):
+        index = min(index, max(len(column) - 1, 0))
+        while offset > 0 and index < len(column) - 1:
+            step = column.top(index + 1) - column.top(index)
+            if offset >= step:
+                index, offset = index + 1, offset - step
                 continue
-            step = self._column.top(index + 1) - self._column.top(index)
-            if offset < step:
+            if not isinstance(column.slots[index].cell, SectionCell):
                 break
-            index, offset = index + 1, offset - step
-        return min(index, max(len(self._column) - 1, 0)), offset
+            self._anchor = (index, offset)
+            count = self.expand(index)
+            if 0 < count < len(column) - index:
+                share = (column.top(index + count) - column.top(index)) / max(step, 1)
+                offset = round(offset * share)
+        return min(index, max(len(column) - 1, 0)), offset
+
+    def _may_build(self, index: int) -> bool:
+        """Whether this cell costs nothing any more, or there is time to build it."""
+        slot = self._column.slots[index]
+        is_ready = slot.view is not None and slot.width == self._column_geometry()[1]
+        return is_ready or self._turn.may_go_on()
 
     def _measure_up(self, index: int, room: int) -> None:
-        while index >= 0 and room > 0:
-            count = self._expand(index)
-            if count == 0:
+        while index >= 0 and room > 0 and self._may_build(index):
+            if isinstance(self._column.slots[index].cell, SectionCell):
+                index += self.expand(index) - 1  # its parts are measured one by one, from its end
+            else:
+                room -= self._measure(index) + self._look.gap
                 index -= 1
-                continue
-            index += count - 1
-            # the parts of a section are measured one by one, from its end
-            room -= self._measure(index) + self._look.gap
-            index -= 1
 
     def _measure_down(self, index: int, room: int) -> None:
-        while index < len(self._column) and room > 0:
-            if self._expand(index):
+        while index < len(self._column) and room > 0 and self._may_build(index):
+            if isinstance(self._column.slots[index].cell, SectionCell):
+                self.expand(index)
+            else:
                 room -= self._measure(index)
                 index += 1
 
@@ -386,7 +393,7 @@ class CellArea(QAbstractScrollArea):
         if moved and abs(moved) < height:
             self.viewport().scroll(0, moved)  # pixels that only move are not painted again
         self._place_views(-shift - height, -shift + 2 * height, shift)
-        self._place_button()
+        self.to_end_button.place(is_following=self._following, is_streaming=self.is_streaming)
 
     def _place_views(self, low: int, high: int, shift: int) -> None:
         """Moves the views between `low` and `high` into place and drops the others."""
@@ -409,20 +416,6 @@ class CellArea(QAbstractScrollArea):
                 slot.view.hide()
             else:
                 self._discard(slot)
-
-    def _place_button(self) -> None:
-        bar = self.verticalScrollBar()
-        away = bar.maximum() - bar.value()
-        shown = not self._following and (self.is_streaming or away > self.viewport().height() // 2)
-        self.to_end_button.setVisible(shown)
-        if not shown:
-            return
-        self.to_end_button.setText(self.tr("New") if self.is_streaming else "")
-        hint = self.to_end_button.sizeHint()
-        left = (self.viewport().width() - hint.width()) // 2
-        top = self.height() - hint.height() - 12
-        self.to_end_button.setGeometry(left, top, hint.width(), hint.height())
-        self.to_end_button.raise_()
 
     def _hold_place(self) -> None:
         """The cell at the upper edge becomes the anchor."""
@@ -458,7 +451,8 @@ class CellArea(QAbstractScrollArea):
                     self._idle.start()
                     break
                 changed = True
-                if not self._expand(index):
+                if isinstance(slot.cell, SectionCell):
+                    self.expand(index)
                     continue
                 self._measure(index)
             index += 1
@@ -478,10 +472,10 @@ class CellArea(QAbstractScrollArea):
         self._set_following(False)
         self._sync()
 
-    def _on_formula(self, latex: str) -> None:
+    def _on_formulas(self, drawn: frozenset[str]) -> None:
         for slot in self._alive:
-            if isinstance(slot.view, ProseView) and slot.view.rewrite(latex):
-                slot.width = 0
+            if slot.view is not None and slot.view.outdate(drawn):
+                slot.width = 0  # written again when it is measured
         if not self._following:
             self._hold_place()
         self._sync()

@@ -31,6 +31,10 @@ class CellView(QWidget):
     def set_modes(self, modes: frozenset[str]) -> None:
         """How its reader wants code shown; nothing to other cells."""
 
+    def outdate(self, drawn: frozenset[str]) -> bool:
+        """Whether one of these formulas, drawn now, stands here: the next measuring writes it."""
+        return False
+
     def selected_text(self) -> str:
         """What the user has marked in here, as plain text."""
         return ""

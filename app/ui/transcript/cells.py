@@ -8,15 +8,17 @@ drawing, laying out and throwing away are cheap whatever the message is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
 
 from app.core.events import PromptProgress
 from app.ui.transcript.blocks import Block, definitions_of, is_only_definitions, parse_blocks
-from app.ui.transcript.sections import Section
+from app.ui.transcript.sections import Section, sections
 
 PROSE_CHARS = 1_200
 PROSE_BLOCKS = 24
 CODE_LINES = 100
+CODE_CHARS = 20_000
 
 NoticeKind = Literal["info", "warning", "error"]
 
@@ -186,13 +188,19 @@ class Grouper:
 
 
 def code_cells(block: Block) -> list[Cell]:
-    """One code block as cells of at most `CODE_LINES` lines."""
+    """One code block as cells of at most `CODE_LINES` lines and about `CODE_CHARS` characters."""
     lines = block.source.split("\n")
     cells: list[Cell] = []
-    for first in range(0, len(lines), CODE_LINES):
-        part = lines[first : first + CODE_LINES]
-        last = first + CODE_LINES >= len(lines)
-        cells.append(CodeCell("\n".join(part), block.info, first, last, block.closed))
+    first = 0
+    while first < len(lines) or not cells:
+        part = "\n".join(lines[first : first + CODE_LINES])
+        end = first + CODE_LINES
+        if len(part) > CODE_CHARS:  # of long lines fewer; at least one
+            lengths = accumulate(len(line) + 1 for line in lines[first:end])
+            end = first + max(sum(length <= CODE_CHARS for length in lengths), 1)
+            part = "\n".join(lines[first:end])
+        cells.append(CodeCell(part, block.info, first, end >= len(lines), block.closed))
+        first = end
     return cells
 
 
@@ -213,15 +221,22 @@ def whole_code(cells: list[Cell], first: CodeCell) -> str:
             lines.append(cell.code)
             if cell.is_last:
                 break
+        elif taking and isinstance(cell, SectionCell):  # a part that is not drawn yet
+            lines.append(cell.section.text)
+            if cell.section.is_last:
+                break
     return "\n".join(lines)
 
 
 def section_cells(cell: SectionCell) -> list[Cell]:
-    """The cells of one slice."""
+    """The cells of one slice, or the slices of a chapter."""
     part = cell.section
-    if not part.is_code and is_only_definitions(part.text):
-        return []
     if not part.is_code:
+        cut = sections(part.text)
+        if len(cut) > 1:
+            return [SectionCell(one, cell.definitions) for one in cut]
+        if not cut or is_only_definitions(part.text):
+            return []
         return markdown_cells(part.text, cell.definitions)
     cells = code_cells(Block("code", part.text, part.language))
     return [

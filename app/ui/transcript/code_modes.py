@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.ui.transcript.cell_view import CellView
-from app.ui.transcript.cells import CodeCell
+from app.ui.transcript.cells import CodeCell, SectionCell
 from app.ui.transcript.column import Slot
 
 
@@ -24,11 +24,12 @@ def set_code_mode(slots: Sequence[Slot[CellView]], mode: CodeMode) -> None:
     taking = False
     for slot in slots:
         taking = taking or slot.cell is mode.first
-        if not taking or not isinstance(slot.cell, CodeCell):
+        if not taking or not isinstance(slot.cell, CodeCell | SectionCell):
             continue
         slot.modes = slot.modes | {mode.name} if mode.on else slot.modes - {mode.name}
         slot.width = 0
         if slot.view is not None:
             slot.view.set_modes(slot.modes)
-        if slot.cell.is_last:
+        part = slot.cell if isinstance(slot.cell, CodeCell) else slot.cell.section
+        if part.is_last:
             return

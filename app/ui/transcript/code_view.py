@@ -26,7 +26,8 @@ from app.ui.theme import tint
 from app.ui.transcript.cell_view import CellView
 from app.ui.transcript.cells import Cell, CodeCell
 from app.ui.transcript.code_modes import CodeMode
-from app.ui.transcript.highlight import Span, language_label, spans
+from app.ui.transcript.colorer import Colorer
+from app.ui.transcript.highlight import Span, has_lexer, language_label, spans
 from app.ui.transcript.look import Look
 from app.ui.transcript.writer import visible
 
@@ -99,9 +100,7 @@ class CodeView(CellView):
         self._spans: Iterator[Span] | None = None
         self._wraps = False
         self._numbered = False
-        self._slicer = QTimer(self)
-        self._slicer.setInterval(0)
-        self._slicer.timeout.connect(self._color_some)
+        self._colorer = look.colorer or Colorer(self)
         self._setup_ui()
 
     def _setup_ui(self) -> None:
@@ -155,9 +154,9 @@ class CodeView(CellView):
         else:
             self.text.setPlainText(shown)
         self._shown = shown
-        if value.is_closed or not value.is_last:
+        if (value.is_closed or not value.is_last) and has_lexer(value.language):
             self._spans = spans(shown, value.language, self.look.colors.is_dark)
-            self._slicer.start()
+            self._colorer.add(self)
 
     def set_modes(self, modes: frozenset[str]) -> None:
         """Wrapped lines and line numbers, as the header's buttons say for the whole block."""
@@ -264,12 +263,16 @@ class CodeView(CellView):
             block = block.next()
         return rows
 
-    def _color_some(self) -> None:
-        """Takes colours for a few milliseconds, then lets the window breathe."""
+    @property
+    def language(self) -> str:
+        """As the fence names it."""
+        return self._value.language if self._value is not None else ""
+
+    def color_some(self) -> bool:
+        """Takes colours for a few milliseconds; whether there are more."""
         until = time.perf_counter() + _SLICE_S
         if self._spans is None:
-            self._slicer.stop()
-            return
+            return False
         document = self.text.document()
         by_block: dict[int, list[tuple[int, int, QColor]]] = {}
         for start, length, color in self._spans:
@@ -285,7 +288,6 @@ class CodeView(CellView):
                 break
         else:
             self._spans = None
-            self._slicer.stop()
         for number, found in by_block.items():
             block = document.findBlockByNumber(number)
             layout = block.layout()
@@ -299,6 +301,7 @@ class CodeView(CellView):
                 ranges.append(form)
             layout.setFormats(ranges)
         self.text.viewport().update()
+        return self._spans is not None
 
     def _on_mode(self, name: str, on: bool) -> None:
         if self._value is not None:

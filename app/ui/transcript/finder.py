@@ -1,7 +1,9 @@
-"""Finding words in a conversation whose far parts are not drawn."""
+"""Finding words in a conversation whose far parts are neither drawn nor parsed."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Protocol
 
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor, QTextDocument
@@ -18,17 +20,19 @@ from app.ui.transcript.cells import (
     UserCell,
 )
 
+_MOST_MARKS = 150  # in one cell, which is a screenful at most
+
 
 class Findable(Protocol):
     """What the finder needs of the transcript."""
 
     def all_cells(self) -> list[Cell]: ...
 
-    def view_at(self, index: int) -> CellView | None: ...
+    def views(self) -> list[tuple[int, CellView]]: ...
 
     def show_cell(self, index: int, y: int) -> CellView | None: ...
 
-    def parse_all(self) -> None: ...
+    def expand(self, index: int) -> int: ...
 
     @property
     def colors(self) -> Colors: ...
@@ -60,15 +64,16 @@ def editor_of(view: CellView) -> QTextEdit | QPlainTextEdit | None:
 class Finder:
     """Counts hits in the sources and marks them in what is drawn.
 
-    A hit is a cell and the number of the hit within it; the exact place is looked up in the
-    drawn document, where Markdown's own characters are gone.
+    A hit is its number in the conversation. Where it stands is looked up when it is shown: only
+    then is the part it lies in parsed, so searching a long conversation costs one look at its text.
     """
 
     def __init__(self, area: Findable) -> None:
         self._area = area
         self._words = ""
-        self._hits: list[tuple[int, int]] = []
         self._at = -1
+        self._count = 0
+        self._front: tuple[CellView, int] | None = None  # the view with the hit in front
 
     @property
     def words(self) -> str:
@@ -78,60 +83,76 @@ class Finder:
         """Starts anew; the last hit is brought into view first, as the newest."""
         changed = words != self._words
         self._words = words
-        self._hits = []
-        if words:
-            self._area.parse_all()
-            needle = words.casefold()
-            for index, cell in enumerate(self._area.all_cells()):
-                count = cell_text(cell).casefold().count(needle)
-                self._hits += [(index, number) for number in range(count)]
-        if changed or self._at >= len(self._hits):
-            self._at = len(self._hits) - 1
-        if self._hits:
+        self._count = sum(self._counts())
+        if changed or self._at >= self._count:
+            self._at = self._count - 1
+        self._front = None
+        if self._count:
             self._show()
         self.mark_all()
 
     def step(self, by: int) -> None:
         """Round and round."""
-        if self._hits:
-            self._at = (self._at + by) % len(self._hits)
+        if self._count:
+            self._at = (self._at + by) % self._count
             self._show()
             self.mark_all()
 
     def place(self) -> tuple[int, int]:
-        return (self._at + 1, len(self._hits)) if self._hits else (0, 0)
+        return (self._at + 1, self._count) if self._count else (0, 0)
 
     def mark_all(self) -> None:
         """Marks the hits in every drawn cell."""
-        here = self._hits[self._at] if self._hits and self._at >= 0 else (-1, -1)
-        for index in range(len(self._area.all_cells())):
-            view = self._area.view_at(index)
-            if view is not None:
-                self.mark(view, here[1] if index == here[0] else -1)
+        for _owner, view in self._area.views():
+            self.mark(view)
 
-    def mark(self, view: CellView, here: int = -1) -> None:
-        """Marks the hits in one view; `here` is the one in front."""
+    def mark(self, view: CellView) -> None:
+        """Marks the hits in one view."""
         editor = editor_of(view)
         if editor is None:
             return
+        here = self._front[1] if self._front is not None and self._front[0] is view else -1
         colors = self._area.colors
         marks = [
             _selection(cursor, colors.found_here if number == here else colors.found)
             for number, cursor in enumerate(_cursors(editor.document(), self._words))
         ]
-        editor.setExtraSelections(marks)
+        if marks or editor.extraSelections():
+            editor.setExtraSelections(marks)
+
+    def _counts(self) -> list[int]:
+        """How many hits each cell has."""
+        needle = self._words.casefold()
+        if not needle:
+            return []
+        return [cell_text(cell).casefold().count(needle) for cell in self._area.all_cells()]
+
+    def _locate(self) -> tuple[int, int]:
+        """The cell with the hit in front and the number of the hit in it; parses it if need be."""
+        while True:
+            counts = self._counts()
+            self._count = sum(counts)
+            self._at = min(self._at, self._count - 1)
+            if self._at < 0:
+                return -1, -1
+            upto = list(accumulate(counts))
+            index = bisect_right(upto, self._at)
+            if not isinstance(self._area.all_cells()[index], SectionCell):
+                return index, self._at - (upto[index] - counts[index])
+            self._area.expand(index)
 
     def _show(self) -> None:
-        index, number = self._hits[self._at]
-        view = self._area.show_cell(index, 0)
+        index, number = self._locate()
+        view = self._area.show_cell(index, 0) if index >= 0 else None
         editor = editor_of(view) if view is not None else None
         if view is None or editor is None:
             return
         cursors = _cursors(editor.document(), self._words)
         if cursors:
-            cursor = cursors[min(number, len(cursors) - 1)]
-            at = QTextCursor(cursor)
-            at.setPosition(cursor.selectionStart())
+            number = min(number, len(cursors) - 1)
+            self._front = (view, number)
+            at = QTextCursor(cursors[number])
+            at.setPosition(cursors[number].selectionStart())
             y = editor.cursorRect(at).center().y() + editor.y()
             self._area.show_cell(index, y)
 
@@ -141,7 +162,7 @@ def _cursors(document: QTextDocument, words: str) -> list[QTextCursor]:
     if not words:
         return found
     cursor = document.find(words)
-    while not cursor.isNull() and len(found) < 2_000:
+    while not cursor.isNull() and len(found) < _MOST_MARKS:
         found.append(cursor)
         cursor = document.find(words, cursor)
     return found

@@ -1,18 +1,19 @@
 """LaTeX drawn by ziamath, off the GUI thread, kept as pictures.
 
-Until a formula is drawn its LaTeX is shown; `drawn` then says which text to write again. The
-library is imported with the first formula: most chats have none, and it takes a while.
+Until a formula is drawn its LaTeX is shown; `drawn` then says, for all that came in a moment,
+which text to write again. The library is imported with the first formula: most chats have none,
+and it takes a while.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
 
-from PySide6.QtCore import QByteArray, QObject, QRectF, Qt, QThreadPool, Signal
+from PySide6.QtCore import QByteArray, QObject, QRectF, Qt, QThreadPool, QTimer, Signal
 from PySide6.QtGui import QFontMetricsF, QGuiApplication, QImage, QPainter
 from PySide6.QtSvg import QSvgRenderer
 
@@ -21,8 +22,12 @@ from app.ui.transcript.text_browser import FORMULA_SCHEME
 
 _log = logging.getLogger(__name__)
 MAX_LATEX_CHARS = 600
-_MAX_KEPT = 400
+_MAX_KEPT = 1_500
+_MOST_DRAWINGS = 4  # of one formula: more are on the screen than are kept, so it stays text
+_GATHER_MS = 40
 _MAX_WIDTH = 2_000
+_MAX_AREA = 600_000
+_MAX_KEPT_BYTES = 48_000_000
 _DISPLAY_SCALE = 1.12
 
 
@@ -44,13 +49,20 @@ class _Drawing:
 class Formulas(QObject):
     """The FormulaMaker of the window."""
 
-    drawn = Signal(str)  # the LaTeX that can be shown now
-    _done = Signal(object, object)  # _Drawing, (svg, depth) or None; crosses the threads
+    drawn = Signal(object)  # frozenset of the LaTeX that can be shown now
+    _done = Signal(object, object)  # _Drawing, Formula or None; crosses the threads
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._kept: OrderedDict[str, Formula | None] = OrderedDict()
+        self._kept_bytes = 0
         self._waiting: set[str] = set()
+        self._drawings: Counter[str] = Counter()
+        self._fresh: set[str] = set()
+        self._gather = QTimer(self)
+        self._gather.setSingleShot(True)
+        self._gather.setInterval(_GATHER_MS)
+        self._gather.timeout.connect(self._on_gathered)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._done.connect(self._on_done, Qt.ConnectionType.QueuedConnection)
@@ -66,9 +78,11 @@ class Formulas(QObject):
             self._kept.move_to_end(name)
             made = self._kept[name]
             return _fitted(made, look) if made is not None and not display else made
-        if name not in self._waiting:
+        if name not in self._waiting and self._drawings[name] < _MOST_DRAWINGS:
             self._waiting.add(name)
-            self._pool.start(lambda: self._draw(drawing))
+            self._drawings[name] += 1
+            scale = _scale()
+            self._pool.start(lambda: self._draw(drawing, scale))
         return None
 
     def image(self, name: str) -> QImage | None:
@@ -84,7 +98,7 @@ class Formulas(QObject):
         self._pool.clear()
         self._pool.waitForDone()
 
-    def _draw(self, drawing: _Drawing) -> None:
+    def _draw(self, drawing: _Drawing, scale: float) -> None:
         """In the pool's thread."""
         try:
             library = importlib.import_module("ziamath")
@@ -92,29 +106,45 @@ class Formulas(QObject):
             made = library.Latex(
                 drawing.latex, size=drawing.size, color=drawing.color, inline=not drawing.display
             )
-            result: tuple[bytes, float] | None = (made.svg().encode(), float(-made.getyofst()))
+            svg, depth = made.svg().encode(), float(-made.getyofst())
+            result = _rendered(drawing.name, svg, depth, scale)
         except Exception as error:  # noqa: BLE001  the library raises whatever it meets
             _log.debug("formula not drawn: %s", type(error).__name__)
             result = None
         self._done.emit(drawing, result)
 
-    def _on_done(self, drawing: _Drawing, result: tuple[bytes, float] | None) -> None:
+    def _on_done(self, drawing: _Drawing, result: Formula | None) -> None:
         self._waiting.discard(drawing.name)
-        self._kept[drawing.name] = _rendered(drawing.name, *result) if result else None
-        while len(self._kept) > _MAX_KEPT:
-            self._kept.popitem(last=False)
+        self._kept[drawing.name] = result
+        self._kept_bytes += _bytes_of(result)
+        while len(self._kept) > _MAX_KEPT or self._kept_bytes > _MAX_KEPT_BYTES:
+            self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
         if result is not None:
-            self.drawn.emit(drawing.latex)
+            self._fresh.add(drawing.latex)
+            if not self._gather.isActive():
+                self._gather.start()
+
+    def _on_gathered(self) -> None:
+        fresh, self._fresh = frozenset(self._fresh), set()
+        self.drawn.emit(fresh)
 
 
-def _rendered(name: str, svg: bytes, depth: float) -> Formula | None:
+def _bytes_of(made: Formula | None) -> int:
+    return made.image.sizeInBytes() if made is not None else 0
+
+
+def _scale() -> float:
+    """Pixels a picture has for each of the screen's device-independent ones."""
+    screen = QGuiApplication.primaryScreen()
+    return max(screen.devicePixelRatio() if screen is not None else 1.0, 2.0)
+
+
+def _rendered(name: str, svg: bytes, depth: float, scale: float) -> Formula | None:
     renderer = QSvgRenderer(QByteArray(svg))
     renderer.setViewBox(renderer.viewBoxF().adjusted(-0.5, -0.5, 2.0, 0.5))
     size = renderer.viewBoxF().size()
-    if size.isEmpty() or size.width() > _MAX_WIDTH:
+    if size.isEmpty() or size.width() > _MAX_WIDTH or size.width() * size.height() > _MAX_AREA:
         return None
-    screen = QGuiApplication.primaryScreen()
-    scale = max(screen.devicePixelRatio() if screen is not None else 1.0, 2.0)
     pixels = (size * scale).toSize()
     image = QImage(pixels, QImage.Format.Format_ARGB32_Premultiplied)
     image.fill(Qt.GlobalColor.transparent)

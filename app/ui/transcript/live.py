@@ -12,10 +12,12 @@ from app.ui.transcript.cells import (
     SectionCell,
     ThinkingCell,
 )
+from app.ui.transcript.chapters import is_fence_storm, open_fence
 from app.ui.transcript.messages import answer_cells
 from app.ui.transcript.sections import sections
 
 _BULK_CHARS = 20_000  # more at once than any model writes in a frame: an answer come back to
+_BULK_LINES = 800
 
 
 class LiveAnswer:
@@ -77,16 +79,26 @@ class LiveAnswer:
 
     def _take_bulk(self, splitter: StreamSplitter) -> None:
         """Much text at once stays unparsed until it comes near the screen, but for its end."""
-        if len(splitter.unread) <= _BULK_CHARS:
-            return
-        cut = sections(splitter.unread)
-        if cut[-1].is_code:
+        text = splitter.unread
+        if len(text) <= _BULK_CHARS and text.count("\n") <= _BULK_LINES:
             return
         self._done += self._grouper.rest([])
         self._grouper = Grouper()
-        definitions = definitions_of(splitter.unread)
-        self._done += [SectionCell(section, definitions) for section in cut[:-1]]
-        splitter.skip_to(cut[-1].text)
+        fence = None if is_fence_storm(text) else open_fence(text, 0, len(text))
+        tail = ""
+        if fence is not None:
+            text, tail = text[: fence.start()], text[fence.start() :]
+        definitions = definitions_of(text)
+        cut = sections(text)
+        while not tail and cut and not cut[-1].is_code:
+            last = cut.pop().text
+            parts = sections(last)
+            if len(parts) > 1:
+                cut += parts  # it was a chapter
+            else:
+                tail = last
+        self._done += [SectionCell(section, definitions) for section in cut]
+        splitter.skip_to(tail)
 
     def _close_thinking(self, thought_s: float | None) -> None:
         text = "".join(self._thinking)

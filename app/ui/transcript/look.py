@@ -10,6 +10,7 @@ from PySide6.QtGui import QFont, QFontMetricsF, QImage
 
 from app.ui.icons import Icons
 from app.ui.theme import Colors, Theme
+from app.ui.transcript.colorer import Colorer
 from app.ui.transcript.column import Measures
 
 
@@ -47,6 +48,7 @@ class Look:
     column: int
     formulas: FormulaMaker | None = None
     icons: Icons | None = None
+    colorer: Colorer | None = None
     open_thinking: bool = False
     show_speed: bool = True
 
@@ -62,7 +64,10 @@ class Look:
 
 
 def make_look(
-    theme: Theme, icons: Icons | None = None, formulas: FormulaMaker | None = None
+    theme: Theme,
+    icons: Icons | None = None,
+    formulas: FormulaMaker | None = None,
+    colorer: Colorer | None = None,
 ) -> Look:
     """Today's look."""
     return Look(
@@ -74,6 +79,7 @@ def make_look(
         column=theme.column_width(),
         formulas=formulas,
         icons=icons,
+        colorer=colorer,
     )
 
 

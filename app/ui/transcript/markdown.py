@@ -26,6 +26,8 @@ MAX_INLINE_CHARS = 8_000
 _MAX_MARKERS = 400
 _MOST_MARKERS = 600
 _MAX_NESTING = 24
+_MOST_LINES = 600
+_MOST_TOKENS = 1_500  # five make a list item
 _MAX_DEFINITION_CHARS = 4_000
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
 _MARKERS = re.compile(r"[\[\]*_~`!<&$\\:@]")
@@ -45,6 +47,7 @@ def _new_parser() -> MarkdownIt:
     parser = MarkdownIt(
         "js-default", {"html": False, "maxNesting": _MAX_NESTING, "tasklists": True}
     )
+    parser.disable(["html_block", "html_inline"])  # the option above makes them find nothing
     parser.use(footnote_plugin, inline=False, move_to_end=False, always_match_refs=True)
     parser.use(
         dollarmath_plugin,
@@ -77,15 +80,16 @@ def inline_parser() -> MarkdownIt:
 def parse_source(source: str, definitions: str = "") -> list[Token]:
     """The tokens of one block; `definitions` are the message's link definitions.
 
-    Text that would cost too much to read (very long, or nothing but markers) comes back as one
-    plain paragraph.
+    Text that would cost too much to read or to write (very long, nothing but markers, hundreds of
+    blocks inside one another) comes back as one plain paragraph.
     """
     if is_too_dense(source):
         return _plain(source)
     env: dict[str, Any] = {}
     if definitions and "[" in source:
         env["references"] = dict(_references(definitions))
-    return inline_parser().parse(source, env)
+    tokens = inline_parser().parse(source, env)
+    return tokens if len(tokens) <= _MOST_TOKENS else _plain(source)
 
 
 @lru_cache(maxsize=8)
@@ -98,7 +102,7 @@ def _references(definitions: str) -> dict[str, Any]:
 
 def is_too_dense(source: str) -> bool:
     """Whether reading the inline marks of `source` could hold up the window."""
-    if len(source) > MAX_INLINE_CHARS * 2:
+    if len(source) > MAX_INLINE_CHARS * 2 or source.count("\n") > _MOST_LINES:
         return True
     for paragraph in source.split("\n\n"):
         if len(paragraph) > MAX_INLINE_CHARS:

@@ -17,6 +17,7 @@ from app.ui.transcript.cells import (
     ThinkingCell,
     UserCell,
 )
+from app.ui.transcript.chapters import MOST_FENCES, is_fence_storm
 from app.ui.transcript.sections import sections
 
 ItemState = Literal["complete", "streaming", "stopped", "failed", "queued"]
@@ -97,10 +98,14 @@ def settle_thinking(cells: list[Cell], item: MessageItem) -> list[Cell]:
 def _text_cells(item: MessageItem, text: str) -> list[Cell]:
     if item.role == "user":
         return [UserCell(text.strip("\n"), item.state == "queued")]
-    return list(answer_cells(text))
+    return answer_cells(text)
 
 
-def answer_cells(text: str) -> list[SectionCell]:
+def answer_cells(text: str) -> list[Cell]:
     """Markdown, cut but not parsed."""
     definitions = definitions_of(text)
-    return [SectionCell(section, definitions) for section in sections(text)]
+    cells: list[Cell] = [SectionCell(section, definitions) for section in sections(text)]
+    if is_fence_storm(text):
+        words = f"Shown as plain text: it has more than {MOST_FENCES:,} code fences."
+        cells.append(NoticeCell("info", words))
+    return cells

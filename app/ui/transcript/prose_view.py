@@ -22,6 +22,7 @@ class ProseView(CellView):
         self._blocks: tuple[Block, ...] = ()
         self._definitions = ""
         self._ends: list[int] = []
+        self._is_outdated = False
         self.browser = PassiveBrowser(look, self)
         self.browser.anchorClicked.connect(
             lambda url: self.action.emit("open_link", url.toString())
@@ -50,16 +51,16 @@ class ProseView(CellView):
         if anchor != position:
             self._restore_selection(anchor, position)
 
-    def rewrite(self, latex: str) -> bool:
-        """Writes everything again if `latex` occurs here, because it is drawn now."""
-        if not any(latex in block.source for block in self._blocks):
-            return False
-        blocks = self._blocks
-        self._cut_to(0)
-        self._write(blocks)
-        return True
+    def outdate(self, drawn: frozenset[str]) -> bool:
+        found = any(latex in block.source for block in self._blocks for latex in drawn)
+        self._is_outdated = self._is_outdated or found
+        return found
 
     def height_for(self, width: int) -> int:
+        if self._is_outdated:
+            self._is_outdated = False
+            self._cut_to(0)
+            self._write(self._blocks)
         return self.browser.height_for(width)
 
     def selected_text(self) -> str:

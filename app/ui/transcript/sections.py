@@ -3,7 +3,8 @@
 Pure. A slice normally ends at a blank line outside fences, before a line that cannot continue a
 list: such a line always starts a new block, so slices can be read apart and in any order. What
 offers no such place (a monstrous list, table or fence) is cut by force, so that no slice can hold
-up the window: a table takes its head along, a fence becomes code without any parsing.
+up the window: a table takes its head along, a fence becomes code without any parsing. A monstrous
+text becomes chapters first, which are slices that are cut again.
 """
 
 from __future__ import annotations
@@ -13,11 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.ui.transcript.blocks import GIANT_CHARS, closes_fence, fence_language, opened_fence
+from app.ui.transcript.chapters import (
+    Chapter,
+    chapters,
+    code_chapters,
+    is_fence_storm,
+    is_monstrous,
+)
 
 _SECTION_CHARS = 3_000
 _SECTION_LINES = 150
 MOST_CHARS = 6_000
 _MOST_LINES = 300  # of a list or table without a blank line
+_MOST_INDENTED_LINES = 400
 _GIANT_LINES = 400
 _FRESH_START = re.compile(r"[A-Za-z#\"'(*_`|À-￿]")
 _LIST_START = re.compile(r"[*+-][ \t]|\d{1,9}[.)][ \t]")
@@ -37,11 +46,21 @@ class Section:
 
 def sections(text: str) -> list[Section]:
     """The slices, which together are the text (heads of cut tables repeated)."""
-    if not text:
+    if not text.strip():
         return []
+    if is_fence_storm(text):
+        return [_from_chapter(one) for one in code_chapters(text, "text")]
+    if is_monstrous(text):
+        return [_from_chapter(one) for one in chapters(text)]
     if len(text) <= GIANT_CHARS and text.count("\n") <= _GIANT_LINES:
         return [Section(text)]
     return _Cutter().cut(text)
+
+
+def _from_chapter(one: Chapter) -> Section:
+    if one.info is None:
+        return Section(one.text)
+    return Section(one.text, True, fence_language(f"```{one.info}"), one.first_line, one.is_last)
 
 
 class _Cutter:
@@ -61,7 +80,7 @@ class _Cutter:
             bare = line.rstrip("\n")
             if self._fence:
                 self._in_fence(line, bare)
-            elif not bare and self._chars < MOST_CHARS:
+            elif not bare and self._chars < MOST_CHARS and len(self._lines) < _MOST_LINES:
                 self._lines.append(line)
                 self._chars += 1
                 self._head = ""
@@ -83,8 +102,10 @@ class _Cutter:
         if may_cut:
             self._flush()
             self._head = ""
-        elif self._chars >= MOST_CHARS or (
-            len(self._lines) >= _MOST_LINES and not line[:1].isspace()
+        elif (
+            self._chars >= MOST_CHARS
+            or len(self._lines) >= _MOST_INDENTED_LINES
+            or (len(self._lines) >= _MOST_LINES and (not bare or not line[:1].isspace()))
         ):
             head = self._head if "|" in line else ""
             self._flush()

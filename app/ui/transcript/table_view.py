@@ -34,6 +34,7 @@ class TableView(CellView):
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(look, parent)
         self._columns = 0
+        self._is_outdated = False
         self._value: TableCell | None = None
         self.browser = PassiveBrowser(look, self)
         self.browser.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
@@ -47,9 +48,16 @@ class TableView(CellView):
 
     def set_value(self, value: Cell) -> None:
         assert isinstance(value, TableCell)
-        if value == self._value:
-            return
-        self._value = value
+        if value != self._value:
+            self._value = value
+            self._write(value)
+
+    def outdate(self, drawn: frozenset[str]) -> bool:
+        found = self._value is not None and any(latex in self._value.source for latex in drawn)
+        self._is_outdated = self._is_outdated or found
+        return found
+
+    def _write(self, value: TableCell) -> None:
         rows = _rows(value)
         self._columns = max((len(row) for row in rows), default=0)
         document = self.browser.document()
@@ -70,6 +78,9 @@ class TableView(CellView):
         cursor.endEditBlock()
 
     def height_for(self, width: int) -> int:
+        if self._is_outdated and self._value is not None:
+            self._is_outdated = False
+            self._write(self._value)
         document = self.browser.document()
         self.browser.setFixedWidth(width)
         least = round(self._columns * self.look.em * _MIN_COLUMN_EMS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QWidget
 
 from app.ui.buttons import FlatButton
@@ -12,8 +12,11 @@ from app.ui.transcript.cell_view import CellView
 from app.ui.transcript.cells import Cell, ThinkingCell
 from app.ui.transcript.look import Look
 from app.ui.transcript.text_browser import PassiveBrowser
-from app.ui.transcript.writer import DocumentWriter
+from app.ui.transcript.writer import DocumentWriter, visible
 from app.ui.words import duration_words
+
+_MOST_CHARS = 24_000  # the end of longer reasoning is shown; Copy gives all of it
+_STEP_CHARS = 6_000
 
 
 class ThinkingView(CellView):
@@ -95,8 +98,19 @@ class ThinkingView(CellView):
             self.look.icons.bind(self.button, "chevron-down" if self._open else "chevron-right")
 
     def _write(self) -> None:
-        if self.browser is None or self._value is None or self._written == self._value.text:
+        """Only what has come since the last time, as reasoning grows to many screens."""
+        if self.browser is None or self._value is None:
             return
-        self._written = self._value.text
-        self.browser.document().clear()
-        DocumentWriter(self.browser.document(), self.look).write_muted(self._value.text.strip())
+        text = self._value.text.strip()
+        left_out = max(len(text) - _MOST_CHARS, 0)
+        left_out += -left_out % _STEP_CHARS  # in steps, so that little is written again
+        shown = f"… {text[left_out:]}" if left_out else text
+        document = self.browser.document()
+        if self._written and shown.startswith(self._written):
+            cursor = QTextCursor(document)
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+            cursor.insertText(visible(shown[len(self._written) :]))
+        else:
+            document.clear()
+            DocumentWriter(document, self.look).write_muted(shown)
+        self._written = shown

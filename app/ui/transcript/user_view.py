@@ -15,15 +15,23 @@ from app.ui.transcript.writer import DocumentWriter
 
 _FOLD_CHARS = 1_800
 _FOLD_LINES = 22
+_MOST_CHARS = 24_000
+_MOST_LINES = 600
 _SHARE = 0.84
 
 
 def fold(text: str) -> str:
     """The part of a long text shown at first; the text itself when it is short."""
-    lines = text.split("\n")
-    if len(text) <= _FOLD_CHARS and len(lines) <= _FOLD_LINES:
+    if len(text) <= _FOLD_CHARS and text.count("\n") < _FOLD_LINES:
         return text
+    lines = text[:_FOLD_CHARS].split("\n")
     return "\n".join(lines[: _FOLD_LINES - 4])[: _FOLD_CHARS - 400].rstrip() + " …"
+
+
+def most(text: str) -> str:
+    """What "Show all" shows: of a monstrous text the beginning; Copy still gives all of it."""
+    shown = "\n".join(text[:_MOST_CHARS].split("\n", _MOST_LINES)[:_MOST_LINES])
+    return shown if len(shown) == len(text) else f"{shown} …"
 
 
 class UserView(CellView):
@@ -37,7 +45,7 @@ class UserView(CellView):
         self.browser = PassiveBrowser(look, self)
         self._more = FlatButton(self.tr("Show all"), self)
         self._more.setFont(look.small)
-        self._more.clicked.connect(self._on_more)
+        self._more.clicked.connect(self.unfold)
         self._more.hide()
 
     def set_value(self, value: Cell) -> None:
@@ -50,9 +58,9 @@ class UserView(CellView):
         assert self._value is not None
         pad_x, pad_y = round(self.look.em * 0.8), round(self.look.em * 0.42)
         document = self.browser.document()
-        most = round(width * _SHARE) - 2 * pad_x
-        self.browser.height_for(most)  # or Qt lays out for the width the browser had before
-        inner = min(round(document.idealWidth()) + 2, most)
+        widest = round(width * _SHARE) - 2 * pad_x
+        self.browser.height_for(widest)  # or Qt lays out for the width the browser had before
+        inner = min(round(document.idealWidth()) + 2, widest)
         height = self.browser.height_for(inner)
         bubble = inner + 2 * pad_x
         left = width - bubble
@@ -106,10 +114,16 @@ class UserView(CellView):
         option = document.defaultTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         document.setDefaultTextOption(option)
-        text = self._value.text if self._open else fold(self._value.text)
-        DocumentWriter(document, self.look).write_plain(text)
+        text = most(self._value.text) if self._open else fold(self._value.text)
+        writer = DocumentWriter(document, self.look)
+        writer.write_plain(text)
+        left = len(self._value.text) - len(text)
+        if self._open and left > 0:
+            words = self.tr("{count} more characters are not shown here; Copy gives all of them.")
+            writer.write_muted(words.format(count=f"{left:,}"))
 
-    def _on_more(self) -> None:
+    def unfold(self) -> None:
+        """Shows all of a folded text, or folds it again."""
         self._open = not self._open
         self._more.setText(self.tr("Show less") if self._open else self.tr("Show all"))
         self._write()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from unicodedata import category
 
 from markdown_it.token import Token
 from PySide6.QtCore import Qt
@@ -37,16 +39,33 @@ _BULLETS = (
     QTextListFormat.Style.ListSquare,
 )
 _LINE_BREAK = "\u2028"
+_WRITTEN = QTextFormat.Property.UserProperty.value + 1  # marks the first block of a document
 _FOOTNOTE_LABEL = re.compile(r"\w{1,24}")
 _CONTROLS = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"}
 _CONTROLS |= dict.fromkeys((0x7F, *range(0x80, 0xA0)), "\ufffd")
 _BIDI = {code: f"⟨U+{code:04X}⟩" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _VISIBLE = _CONTROLS | _BIDI
+_MOST_MARKS = 6
+_MARK_BLOCKS = ((0x300, 0x2000), (0x20D0, 0x3100), (0xA640, 0xAC00), (0xFE00, 0xFE30))
+_MAY_STACK = re.compile("[\u0300-\u036f\u0483-\u1fff\u20d0-\u30ff\ua640-\uabff\ufe00-\ufe2f]{7}")
 
 
 def visible(text: str) -> str:
-    """`text` with control and bidi-override characters shown instead of obeyed."""
+    """`text` with control and bidi-override characters shown instead of obeyed.
+
+    Of marks stacked on one letter only the first few are kept: each costs more than the last.
+    """
+    if not text.isascii() and _MAY_STACK.search(text):
+        text = _stacks().sub(r"\1", text)
     return text.translate(_VISIBLE)
+
+
+@lru_cache(maxsize=1)
+def _stacks() -> re.Pattern[str]:
+    """The first `_MOST_MARKS` combining marks of a run, and the rest of it."""
+    codes = (code for block in _MARK_BLOCKS for code in range(*block))
+    marks = "".join(chr(code) for code in codes if category(chr(code)) in ("Mn", "Me", "Mc"))
+    return re.compile(f"([{marks}]{{{_MOST_MARKS}}})[{marks}]+")
 
 
 class DocumentWriter:
@@ -80,9 +99,11 @@ class DocumentWriter:
         self._cursor.insertText(visible(text).replace("\n", _LINE_BREAK), self._char_format())
 
     def write_muted(self, text: str) -> None:
-        """Plain text in the small, muted type of asides."""
+        """Plain text in the small, muted type of asides; every line is a block of its own."""
         self._footnote = " "
-        self.write_plain(text)
+        self._cursor.movePosition(QTextCursor.MoveOperation.End)
+        self._begin(self._block_format(), self._char_format())
+        self._cursor.insertText(visible(text), self._char_format())
         self._footnote = ""
 
     def write_display_math(self, latex: str) -> None:
@@ -109,6 +130,11 @@ class DocumentWriter:
         self._inline(inline)
         self._formats.clear()
 
+    def _is_blank(self) -> bool:
+        """Whether nothing was written yet; a rule or an empty list item leaves no text either."""
+        document = self._document
+        return document.isEmpty() and not document.firstBlock().blockFormat().hasProperty(_WRITTEN)
+
     # -- formats ----------------------------------------------------------------------------
 
     def _char_format(self) -> QTextCharFormat:
@@ -125,7 +151,7 @@ class DocumentWriter:
         form.setLineHeight(
             LINE_HEIGHT_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
         )
-        if not self._document.isEmpty():
+        if not self._is_blank():
             form.setTopMargin(self._look.gap if gap is None else gap)
         if self._quotes:
             form.setLeftMargin(self._quotes * self._look.em * 0.9)
@@ -137,7 +163,8 @@ class DocumentWriter:
     def _begin(self, block: QTextBlockFormat, char: QTextCharFormat) -> None:
         """A new text block, joined to the list item that waits for its first one."""
         cursor = self._cursor
-        if self._document.isEmpty():
+        if self._is_blank():
+            block.setProperty(_WRITTEN, True)
             cursor.setBlockFormat(block)
             cursor.setBlockCharFormat(char)
         else:
@@ -157,7 +184,7 @@ class DocumentWriter:
                 existing.add(cursor.block())
 
     def _item_gap(self, existing: QTextList | None) -> float:
-        if self._document.isEmpty():
+        if self._document.blockCount() == 1:
             return 0.0
         is_first_of_outer = existing is None and len(self._lists) == 1
         return self._look.gap * 0.8 if is_first_of_outer else self._look.em * 0.22
@@ -181,7 +208,7 @@ class DocumentWriter:
         font.setWeight(QFont.Weight.DemiBold)
         form.setFont(font)
         block = self._block_format(self._look.em * 1.05)
-        if self._document.isEmpty():
+        if self._is_blank():
             block.setTopMargin(self._look.em * 0.3)
         block.setLineHeight(125.0, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         block.setHeadingLevel(level)
