@@ -4,10 +4,10 @@
     python scripts/compare_memory.py MODEL.gguf … [--ctx 32768 262144] [--cpu-moe N]
                                      [--gpu-layers N] [--parallel N] [--kv f16|q8_0] [--json]
 
-Weights, keys and values, and recurrent state must agree within 3 %; working buffers are shown but
-not judged. Where the processor repacks a mapped file's weights, llama.cpp reports both copies, and
-so does the prediction here; a plan counts them once, because mapped pages can be taken back.
-Exit status 1 when one does not agree.
+Weights, keys and values, and recurrent state must agree within 3 %; working buffers must not be
+under-predicted, and at most a quarter and 8 MiB over. Where the processor repacks a mapped file's
+weights, llama.cpp reports both copies, and so does the prediction here; a plan counts them once,
+because mapped pages can be taken back. Exit status 1 when one does not agree.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from app.client.supervisor import EngineSupervisor  # noqa: E402
 from app.core.control import EngineBoot, LoadSpec, MemoryUse  # noqa: E402
 from app.core.errors import GarretError  # noqa: E402
 from app.library.facts import ModelFacts  # noqa: E402
-from app.library.fit.memory import Demand, Shape, demands, repacked_bytes  # noqa: E402
+from app.library.fit.memory import Demand, demands, repacked_bytes  # noqa: E402
+from app.library.fit.shape import Shape  # noqa: E402
 from app.library.probes import isa_flags  # noqa: E402
 from app.library.store import Store  # noqa: E402
 
 TOLERANCE = 0.03
+MOST_OVER, MOST_OVER_BYTES = 1.25, 8 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,19 @@ class Row:
             for one in (self.predicted, self.reported)
         )
         return ours / theirs - 1 if theirs else float("inf")
+
+    @property
+    def compute_error(self) -> float:
+        """Of the working buffers, relative to what was reported."""
+        theirs = self.reported.compute_bytes
+        return self.predicted.compute_bytes / theirs - 1 if theirs else float("inf")
+
+    @property
+    def agrees(self) -> bool:
+        ours, theirs = self.predicted.compute_bytes, self.reported.compute_bytes
+        return (
+            abs(self.error) <= TOLERANCE and theirs <= ours <= theirs * MOST_OVER + MOST_OVER_BYTES
+        )
 
 
 def reported(uses: tuple[MemoryUse, ...]) -> Demand:
@@ -75,10 +90,11 @@ async def load(supervisor: EngineSupervisor, facts: ModelFacts, spec: LoadSpec) 
         n_gpu_layers=spec.n_gpu_layers,
         n_cpu_moe=spec.n_cpu_moe,
     )
-    has_gpu = any(use.device != "CPU" for use in uses)
-    gpu, cpu = demands(facts, shape, has_gpu=has_gpu)
+    n_gpus = sum(1 for use in uses if use.device != "CPU")
+    unified = any(use.device.startswith("MTL") for use in uses)
+    gpu, cpu = demands(facts, shape, n_gpus=n_gpus, unified=unified)
     predicted = gpu.plus(cpu)
-    if not has_gpu and not spec.n_cpu_moe:  # a mapped file is reported beside its repacked copy
+    if not n_gpus and not spec.n_cpu_moe:  # a mapped file is reported beside its repacked copy
         predicted = predicted.plus(Demand(repacked_bytes(facts, isa_flags())))
     return Row(
         model=Path(spec.model_path).name,
@@ -118,7 +134,10 @@ async def compare(options: argparse.Namespace) -> list[Row]:
 
 
 def show(row: Row) -> None:
-    print(f"{row.model}, {row.n_ctx:,} tokens of context: {row.error:+.2%}")
+    print(
+        f"{row.model}, {row.n_ctx:,} tokens of context: {row.error:+.2%}, "
+        f"working buffers {row.compute_error:+.1%}{'' if row.agrees else '  DOES NOT AGREE'}"
+    )
     for name in ("weights_bytes", "kv_bytes", "state_bytes", "compute_bytes"):
         ours, theirs = (getattr(one, name) / 2**20 for one in (row.predicted, row.reported))
         print(f"    {name[:-6]:<8} predicted {ours:12,.2f} MiB   reported {theirs:12,.2f} MiB")
@@ -145,11 +164,23 @@ def main() -> int:
         print("compare_memory: the engine did not load the model in time.", file=sys.stderr)
         return 1
     if options.json:
-        print(json.dumps([{**dataclasses.asdict(row), "error": row.error} for row in rows]))
+        print(
+            json.dumps(
+                [
+                    {
+                        **dataclasses.asdict(row),
+                        "error": row.error,
+                        "compute_error": row.compute_error,
+                        "agrees": row.agrees,
+                    }
+                    for row in rows
+                ]
+            )
+        )
     else:
         for row in rows:
             show(row)
-    return 0 if all(abs(row.error) <= TOLERANCE for row in rows) else 1
+    return 0 if all(row.agrees for row in rows) else 1
 
 
 if __name__ == "__main__":

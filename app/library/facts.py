@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.library.activations import graph_width, scan_width
 from app.library.ggml_types import FILE_TYPES
 from app.library.gguf import GgufArray, GgufHeader, TensorInfo
 
@@ -78,6 +79,10 @@ class ModelFacts:
     """Bytes of the matrices a processor multiplies with, by tensor type: what it may repack."""
     last_matrices: tuple[tuple[str, int], ...] = ()
     """Such matrices at the file's very end, the last first: once repacked they are not mapped."""
+    graph_width: int = 0
+    """Numbers per token that the widest moment of its graph holds (activations.py); 0 unknown."""
+    scan_width: int = 0
+    """The same for recurrent layers."""
 
     @property
     def weights_bytes(self) -> int:
@@ -177,6 +182,18 @@ def read_facts(headers: Sequence[GgufHeader], file_name: str = "") -> ModelFacts
         and arch == "qwen3next",
         matrix_bytes=_matrix_bytes(t for t in tensors if not _is_unused(t, n_trunk)),
         last_matrices=_last_matrices(headers[-1].tensors, n_trunk),
+        graph_width=graph_width(
+            hparams.number("embedding_length"),
+            hparams.per_layer("expert_used_count", 0),
+            hparams.heads_width(),
+            tensors,
+        ),
+        scan_width=scan_width(
+            hparams.number("embedding_length"),
+            hparams.number("ssm.inner_size"),
+            hparams.number("ssm.group_count"),
+            hparams.number("ssm.state_size"),
+        ),
     )
 
 
@@ -276,6 +293,13 @@ class _Hparams:
         # Latent attention (MLA) stores one compressed row per token and no values.
         mla = self.number("attention.key_length_mla") and self.number("attention.value_length_mla")
         return kv_heads * k, 0 if mla else kv_heads * v
+
+    def heads_width(self) -> int:
+        """Width of all query heads of one layer together."""
+        n_layers = min(self.number("block_count"), 4_096)
+        heads = max((self.per_layer("attention.head_count", i) for i in range(n_layers)), default=0)
+        head = self.number("attention.key_length")
+        return heads * head if head else self.number("embedding_length")
 
     def state_bytes(self) -> int:
         """Bytes of float32 state per recurrent layer and sequence: convolution rows + memory."""

@@ -8,8 +8,9 @@ import pytest
 
 from app.core.errors import LibraryError
 from app.library.catalogue import load_catalogue
-from app.library.fit.memory import Shape, kv_bytes_per_token, state_bytes
+from app.library.fit.memory import kv_bytes_per_token, state_bytes
 from app.library.fit.plan import GIB, MIB, Wish, make_plan
+from app.library.fit.shape import Shape
 from app.library.names import check_repo, is_safe_file
 from app.library.recommend import nearest_machine, plan_table, recommend
 

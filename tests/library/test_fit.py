@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from app.core.control import LoadSpec
 from app.library.choice import smaller_spec
 from app.library.facts import LayerFacts, ModelFacts, quantization_of, read_facts
-from app.library.fit.memory import (
-    Shape,
-    demands,
-    kv_bytes,
-    kv_bytes_per_token,
-    sequences,
-    state_bytes,
-)
+from app.library.fit.memory import demands, kv_bytes, kv_bytes_per_token, state_bytes
 from app.library.fit.plan import GIB, MIB, Wish, make_plan
+from app.library.fit.shape import Shape, sequences
 from app.library.gguf import parse_header
 from app.library.hardware import Gpu, Hardware
 from app.library.outcomes import Outcomes
@@ -129,11 +123,11 @@ def test_quantization_comes_from_the_name(name: str, quant: str) -> None:
 def test_nothing_is_lost_between_card_and_memory() -> None:
     facts = moe()
     for shape in (Shape(8192), Shape(8192, n_cpu_moe=17), Shape(8192, n_gpu_layers=9)):
-        gpu, cpu = demands(facts, shape, has_gpu=True)
+        gpu, cpu = demands(facts, shape, n_gpus=1)
         assert gpu.weights_bytes + cpu.weights_bytes == facts.weights_bytes
         assert gpu.kv_bytes + cpu.kv_bytes == kv_bytes(facts, shape)
         assert gpu.state_bytes + cpu.state_bytes == state_bytes(facts, shape)
-    gpu, cpu = demands(facts, Shape(8192), has_gpu=False)
+    gpu, cpu = demands(facts, Shape(8192), n_gpus=0)
     assert gpu.total_bytes == 0
     assert cpu.weights_bytes == facts.weights_bytes
 
@@ -144,7 +138,7 @@ def test_experts_go_beside_the_card_before_whole_layers_do() -> None:
     assert 0 < plan.shape.n_cpu_moe < 40
     assert plan.shape.n_gpu_layers == -1
     one_less = replace(plan.shape, n_cpu_moe=plan.shape.n_cpu_moe - 1)
-    gpu, _ = demands(moe(), one_less, has_gpu=True)
+    gpu, _ = demands(moe(), one_less, n_gpus=1)
     assert gpu.total_bytes > plan.pools[0].capacity_bytes
 
 

@@ -1,6 +1,6 @@
 """Bytes a loaded model takes, by llama.cpp's own rules (engine.md §2.1, §4.1).
 
-Weights, keys and values, and recurrent state are exact. Compute buffers are a fitted estimate.
+Weights, keys and values, and recurrent state are exact. Working memory errs on the safe side.
 """
 
 from __future__ import annotations
@@ -10,24 +10,10 @@ from dataclasses import dataclass
 
 from app.core.control import KvType
 from app.library.facts import LayerFacts, ModelFacts
+from app.library.fit.graph import cpu_graph_bytes, gpu_graph_bytes
+from app.library.fit.shape import CELL_PAD, Shape, padded, sequences
 
-CELL_PAD = 256
 _KV_BLOCK: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
-# Values per token that the graph of one micro-batch keeps, in units of the model's width. Measured
-# on qwen3next (0.168 MiB per token at width 2048, engine.md §4.1); others were below it.
-_GRAPH_WIDTHS = 22
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How a model is loaded: everything that decides memory."""
-
-    n_ctx: int
-    n_parallel: int = 1
-    kv_type: KvType = "f16"
-    n_ubatch: int = 512
-    n_gpu_layers: int = -1
-    n_cpu_moe: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +61,6 @@ def kv_bytes_per_token(facts: ModelFacts, kv_type: KvType = "f16") -> int:
     return sum(layer_kv_bytes(facts, layer, shape) for layer in full) // CELL_PAD
 
 
-def sequences(facts: ModelFacts, n_parallel: int) -> int:
-    """Sequences the engine reserves: those that answer, one for work, and spare ones in which it
-    keeps conversations (app/engine/loading.py): up to 256 MiB of recurrent state, or 12 that cost
-    nothing."""
-    one = facts.state_bytes_per_sequence
-    spare = max(2, min(8, (256 << 20) // one)) if one else 12
-    return min(64, max(1, n_parallel) + 1 + spare)
-
-
 def state_bytes(facts: ModelFacts, shape: Shape) -> int:
     """Recurrent state: the same for every context length, once per sequence, always float32."""
     return facts.state_bytes_per_sequence * sequences(facts, shape.n_parallel)
@@ -108,14 +85,9 @@ def repacked_bytes(facts: ModelFacts, isa: Sequence[str]) -> int:
     return total
 
 
-def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
-    """One micro-batch's intermediate results and its attention mask."""
-    per_token = _GRAPH_WIDTHS * 4 * facts.n_embd + 2 * padded(shape.n_ctx)
-    outputs = 4 * facts.n_vocab * sequences(facts, shape.n_parallel)
-    return shape.n_ubatch * per_token + outputs
-
-
-def demands(facts: ModelFacts, shape: Shape, *, has_gpu: bool) -> tuple[Demand, Demand]:
+def demands(
+    facts: ModelFacts, shape: Shape, *, n_gpus: int, unified: bool = False
+) -> tuple[Demand, Demand]:
     """(on the GPUs, in main memory). Without a GPU everything is in main memory.
 
     llama.cpp puts the *last* `n_gpu_layers` layers on the GPU, keeps the embedding table in main
@@ -123,7 +95,7 @@ def demands(facts: ModelFacts, shape: Shape, *, has_gpu: bool) -> tuple[Demand, 
     """
     n = facts.n_layers
     on_gpu = n + 1 if shape.n_gpu_layers < 0 else min(shape.n_gpu_layers, n + 1)
-    if not has_gpu:
+    if not n_gpus:
         on_gpu = 0
     first = n - min(on_gpu, n)
     per_layer = layer_costs(facts, shape)
@@ -144,11 +116,11 @@ def demands(facts: ModelFacts, shape: Shape, *, has_gpu: bool) -> tuple[Demand, 
         gpu_weights += facts.output_bytes + (facts.input_bytes if facts.tied_output else 0)
     else:
         cpu_weights += facts.output_bytes
-    compute = compute_bytes(facts, shape)
-    beside = compute if on_gpu <= n or shape.n_cpu_moe else compute // 8
+    gpu_compute = gpu_graph_bytes(facts, shape, n_gpus, unified=unified) if on_gpu else 0
+    cpu_compute = cpu_graph_bytes(facts, shape, n_gpus if on_gpu else 0)
     return (
-        Demand(gpu_weights, gpu_kv, gpu_state, compute if on_gpu else 0),
-        Demand(cpu_weights, cpu_kv, cpu_state, beside),
+        Demand(gpu_weights, gpu_kv, gpu_state, gpu_compute),
+        Demand(cpu_weights, cpu_kv, cpu_state, cpu_compute),
     )
 
 
@@ -163,8 +135,3 @@ def layer_costs(facts: ModelFacts, shape: Shape) -> list[tuple[int, int]]:
             known[kind] = layer_kv_bytes(facts, layer, shape)
         costs.append((known[kind], state if layer.recurrent else 0))
     return costs
-
-
-def padded(n_ctx: int) -> int:
-    """llama.cpp rounds cells up to 256."""
-    return -(-n_ctx // CELL_PAD) * CELL_PAD

@@ -8,7 +8,8 @@ from typing import Literal
 
 from app.core.control import KvType, LoadSpec
 from app.library.facts import ModelFacts
-from app.library.fit.memory import Demand, Shape, demands, layer_costs
+from app.library.fit.memory import Demand, demands, layer_costs
+from app.library.fit.shape import Shape
 from app.library.fit.speed import tokens_per_second
 from app.library.hardware import Hardware
 
@@ -141,20 +142,20 @@ def make_plan(
     """The best way to load a model here. Always returns a plan; `verdict` says what it is worth."""
     wish = wish or Wish()
     place = room(hardware, now=now, freed_bytes=freed_bytes)
-    has_gpu = bool(hardware.gpus)
+    n_gpus = len(hardware.gpus)
     for shape in _shapes(facts, hardware, place, wish):
-        gpu, cpu = demands(facts, shape, has_gpu=has_gpu)
+        gpu, cpu = demands(facts, shape, n_gpus=n_gpus, unified=hardware.unified)
         if _fits(gpu, cpu, place, hardware):
             plan = _finish(facts, hardware, place, shape, gpu, cpu)
             least = 16_384 if facts.n_params > 1e9 else 4_096  # less is no room for code
             small = shape.n_ctx < min(least, facts.context_train or least) and not wish.n_ctx
             return replace(plan, verdict="tight") if small else plan
     shape = Shape(wish.n_ctx or MIN_CTX, wish.n_parallel or 1, wish.kv_type or "f16")
-    gpu, cpu = demands(facts, shape, has_gpu=has_gpu)
+    gpu, cpu = demands(facts, shape, n_gpus=n_gpus, unified=hardware.unified)
     plan = _finish(facts, hardware, place, shape, gpu, cpu)
     total = place.gpu_bytes + place.ram_bytes
     # Into the reserve, but not beyond what the machine has: it may work with nothing else open.
-    physical = hardware.ram_total_bytes - GIB if not has_gpu or hardware.unified else total + GIB
+    physical = hardware.ram_total_bytes - GIB if not n_gpus or hardware.unified else total + GIB
     if hardware.unified:
         physical = min(physical, place.gpu_bytes + place.gpu_reserve_bytes)
     tight = gpu.plus(cpu).total_bytes <= physical
@@ -204,25 +205,33 @@ def _beside(
         for kv_type in kv_types:
             for n in parallel:
                 base = Shape(n_ctx, n, kv_type)
-                n_moe = _least_experts_beside(facts, base, place.gpu_bytes)
+                n_moe = _least_experts_beside(facts, base, place.gpu_bytes, len(hardware.gpus))
                 if n_moe is not None:
                     yield replace(base, n_cpu_moe=n_moe)
-                yield replace(base, n_gpu_layers=_most_gpu_layers(facts, base, place.gpu_bytes))
+                n_layers = _most_gpu_layers(facts, base, place.gpu_bytes, len(hardware.gpus))
+                yield replace(base, n_gpu_layers=n_layers)
 
 
-def _least_experts_beside(facts: ModelFacts, base: Shape, gpu_bytes: int) -> int | None:
+def _least_experts_beside(
+    facts: ModelFacts, base: Shape, gpu_bytes: int, n_gpus: int
+) -> int | None:
     """The fewest leading layers whose experts must stay in main memory; None if all do not help."""
-    over = demands(facts, base, has_gpu=True)[0].total_bytes - gpu_bytes
-    for number, layer in enumerate(facts.layers):
+    if demands(facts, base, n_gpus=n_gpus)[0].total_bytes <= gpu_bytes:
+        return 0
+    if not facts.n_experts:
+        return None
+    over = demands(facts, replace(base, n_cpu_moe=1), n_gpus=n_gpus)[0].total_bytes - gpu_bytes
+    for number, layer in enumerate(facts.layers[1:], start=1):
         if over <= 0:
             return number
         over -= layer.expert_bytes
-    return facts.n_layers if over <= 0 and facts.n_experts else None
+    return facts.n_layers if over <= 0 else None
 
 
-def _most_gpu_layers(facts: ModelFacts, base: Shape, gpu_bytes: int) -> int:
+def _most_gpu_layers(facts: ModelFacts, base: Shape, gpu_bytes: int, n_gpus: int) -> int:
     """The most trailing layers that the graphics memory holds."""
-    left = gpu_bytes - demands(facts, replace(base, n_gpu_layers=1), has_gpu=True)[0].compute_bytes
+    one = replace(base, n_gpu_layers=1)
+    left = gpu_bytes - demands(facts, one, n_gpus=n_gpus)[0].compute_bytes
     costs = layer_costs(facts, base)
     count = 0
     for layer, (kv, state) in zip(reversed(facts.layers), reversed(costs), strict=True):

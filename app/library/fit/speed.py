@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.library.facts import ModelFacts
-from app.library.fit.memory import Shape
+from app.library.fit.shape import Shape
 from app.library.hardware import Hardware
 
 DEFAULT_GPU_BYTES_S = 400e9

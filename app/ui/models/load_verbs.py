@@ -140,7 +140,7 @@ class LoadVerbs(QObject):
         if plan.tokens_s >= 1:
             words += f" and writes about {round(plan.tokens_s)} words a second"
         if plan.verdict == "too big":
-            needed = sum(one.total_bytes for one in demands(model.facts, shape, has_gpu=False))
+            needed = sum(one.total_bytes for one in demands(model.facts, shape, n_gpus=0))
             words += f". That needs {needed / 2**30:.1f} GB, more than this machine can give"
         elif plan.verdict == "tight":
             words += ". It is tight: little stays for other programs"
