@@ -23,6 +23,10 @@ def main() -> int:
     parser.add_argument("--no-model", action="store_true", help="leave the starter model out")
     parser.add_argument("--no-packages", action="store_true", help="stop after the bundle")
     parser.add_argument("--no-self-test", action="store_true", help="do not start the result")
+    parser.add_argument(
+        "--backend", action="append", default=[], choices=["vulkan"],
+        help="on Linux: also the engine for a GPU, as a package of its own (needs its SDK here)",
+    )  # fmt: skip
     options = parser.parse_args()
     from make_bundle import build
 

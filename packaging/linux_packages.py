@@ -19,13 +19,17 @@ _GLIBC = ("libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv"
 _UNRULY = {"libz.so.1": "zlib1g", "libglib-2.0.so.0": "libglib2.0-0"}
 
 
-def make_archive(bundle: Path, target: Path, version: str) -> Path:
-    """garret-<version>-linux-x86_64.tar.zst (or .tar.xz where zstd is missing), links kept."""
-    name = f"garret-{version}-linux-x86_64"
+def make_archive(bundle: Path, target: Path, version: str, name: str = "") -> Path:
+    """garret-<version>-linux-x86_64.tar.zst (or .tar.xz where zstd is missing), links kept.
+
+    It unpacks to a folder garret-<version>-linux-x86_64, also under another file `name`.
+    """
+    root = f"garret-{version}-linux-x86_64"
+    name = name or root
     if shutil.which("zstd") is None:
         out = target / f"{name}.tar.xz"
         with tarfile.open(out, "w:xz", preset=6) as tar:
-            tar.add(bundle, name)
+            tar.add(bundle, root)
         return out
     out = target / f"{name}.tar.zst"
     with out.open("wb") as file:
@@ -34,7 +38,7 @@ def make_archive(bundle: Path, target: Path, version: str) -> Path:
         )
         assert packer.stdin is not None
         with tarfile.open(fileobj=packer.stdin, mode="w|") as tar:
-            tar.add(bundle, name)
+            tar.add(bundle, root)
         packer.stdin.close()
         if packer.wait() != 0:
             raise OSError("zstd failed")
@@ -49,26 +53,34 @@ def make_deb(bundle: Path, made: Path, target: Path, version: str) -> Path:
     _copy_bundle(bundle, tree / "usr/lib/garret")
     (tree / "usr/bin").mkdir(parents=True)
     (tree / "usr/bin/garret").symlink_to("../lib/garret/garret")
-    _put(LINUX / "garret.desktop", share / "applications")
+    put(LINUX / "garret.desktop", share / "applications")
     metainfo = "app.garret.Garret.metainfo.xml"
-    _put(LINUX / metainfo, share / "metainfo")
+    put(LINUX / metainfo, share / "metainfo")
     for size in ICON_SIZES:
         icons = share / f"icons/hicolor/{size}x{size}/apps"
-        _put(made / f"garret-{size}.png", icons, "garret.png")
-    _put(LINUX / "copyright", share / "doc/garret")
+        put(made / f"garret-{size}.png", icons, "garret.png")
+    put(LINUX / "copyright", share / "doc/garret")
     _put_manual(share / "man/man1", version)
-    installed_kib = sum(f.lstat().st_size for f in tree.rglob("*") if f.is_file()) // 1024
     depends = ", ".join(debian_dependencies(bundle))
     control = (LINUX / "control").read_text(encoding="utf-8")
     for key, value in {
         "@VERSION@": version,
-        "@INSTALLED_KIB@": str(installed_kib),
+        "@INSTALLED_KIB@": str(installed_kib(tree)),
         "@DEPENDS@": depends,
     }.items():
         control = control.replace(key, value)
+    return build_deb(tree, control, target / f"garret_{version}_amd64.deb")
+
+
+def installed_kib(tree: Path) -> int:
+    """What a package's tree takes on the disk."""
+    return sum(f.lstat().st_size for f in tree.rglob("*") if f.is_file()) // 1024
+
+
+def build_deb(tree: Path, control: str, out: Path) -> Path:
+    """Packs `tree` as a Debian package and removes it."""
     (tree / "DEBIAN").mkdir()
     (tree / "DEBIAN/control").write_text(control, encoding="utf-8")
-    out = target / f"garret_{version}_amd64.deb"
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(tree), str(out)],
         check=True,
@@ -82,7 +94,7 @@ def make_deb(bundle: Path, made: Path, target: Path, version: str) -> Path:
 def debian_dependencies(bundle: Path) -> list[str]:
     """Debian packages that bring what the bundle's files link to and the bundle does not hold."""
     own = {path.name for path in bundle.rglob("*")}
-    wanted = {name for path in _elf_files(bundle) for name in needed(path)} - own
+    wanted = {name for path in elf_files(bundle) for name in needed(path)} - own
     cache = subprocess.run(
         ["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True
     ).stdout
@@ -108,7 +120,7 @@ def debian_name(soname: str) -> str:
 def glibc_floor(bundle: Path) -> str:
     """The newest glibc version any file of the bundle asks for."""
     newest = (0, 0)
-    for path in _elf_files(bundle):
+    for path in elf_files(bundle):
         answer = subprocess.run(["readelf", "-VW", str(path)], capture_output=True, text=True)
         for major, minor in re.findall(r"GLIBC_(\d+)\.(\d+)", answer.stdout):
             newest = max(newest, (int(major), int(minor)))
@@ -128,7 +140,7 @@ def run_paths(path: Path) -> list[str]:
     return [folder for text in found for folder in text.split(":")]
 
 
-def _elf_files(bundle: Path) -> Iterable[Path]:
+def elf_files(bundle: Path) -> Iterable[Path]:
     for path in sorted(bundle.rglob("*")):
         if path.is_file() and not path.is_symlink():
             with path.open("rb") as file:
@@ -161,7 +173,7 @@ def _put_manual(folder: Path, version: str) -> None:
     target.chmod(0o644)
 
 
-def _put(source: Path, folder: Path, name: str = "") -> None:
+def put(source: Path, folder: Path, name: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / (name or source.name)
     shutil.copyfile(source, target)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from platform import machine
 
+from backend_packs import make_pack, unpack_engine
 from bundle_contents import missing_libraries
 from linux_packages import make_archive, make_deb, run_paths
 from wheel_flags import RECIPES, recipe_for, wrong_features
@@ -52,7 +53,8 @@ def build(options: argparse.Namespace) -> None:
             deb = make_deb(bundle, MADE, DIST, version())
         with Step("Packing the archive"):
             archive = make_archive(bundle, DIST, version())
-        for file in (deb, archive):
+        packs = [file for name in options.backend for file in add_pack(environment, name)]
+        for file in (deb, archive, *packs):
             say(f"  {file.relative_to(ROOT)}: {file.stat().st_size / 1e6:.1f} MB")
 
 
@@ -105,6 +107,21 @@ def install_portable_engine(environment: Environment, engine: EngineWheel) -> No
             f"The engine for the bundle is wrong: {', '.join(problems) or answer.stderr[-300:]}.",
             "Delete its folder in the wheel cache and build again.",
         )
+
+
+def add_pack(environment: Environment, name: str) -> list[Path]:
+    """The engine for another backend, built if need be, as packages of its own.
+
+    Raises:
+        SetupFailed: it cannot be built here, such as for want of the Vulkan SDK.
+    """
+    recipe = RECIPES[f"linux-x86_64-{name}"]
+    engine = EngineWheel(environment, WheelCache(cache_folder() / "wheels"), LOCKS)
+    kind = Accelerator(recipe.backend, (), recipe.flags, f"{name} pack")
+    wheel = engine.portable(kind, f"portable-linux-x86_64-{name}")
+    with Step(f"Packing the {name} engine"):
+        folder = unpack_engine(wheel, MADE / "backends" / name)
+        return make_pack(folder, name, MADE, DIST, version())
 
 
 def make_resources(environment: Environment, packages: list[str]) -> None:

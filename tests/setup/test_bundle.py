@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from linux_packages import _elf_files, run_paths
+from linux_packages import elf_files, run_paths
 
 from tests.scripted_openai import Reply, ScriptedOpenAIServer
 
@@ -106,7 +106,7 @@ def test_a_library_planted_in_the_working_directory_is_not_loaded(tmp_path: Path
 def test_no_file_searches_a_folder_of_the_build_machine() -> None:
     wrong = {
         f"{path.relative_to(FOLDER)}: {folder}"
-        for path in _elf_files(FOLDER)
+        for path in elf_files(FOLDER)
         for folder in run_paths(path)
         if not folder.startswith("$ORIGIN")
     }

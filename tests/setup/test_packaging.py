@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import backend_packs
 import bundle_contents
 import check_macho
 import icons
@@ -350,6 +352,37 @@ def test_debian_names_of_libraries_are_known_without_dpkg_too() -> None:
             compared += 1
             assert linux_packages.debian_name(soname) in owners
     assert compared >= 3
+
+
+def test_a_pack_adds_one_engine_to_the_programs_folder_and_nothing_else(tmp_path: Path) -> None:
+    wheel = tmp_path / "engine.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in ("libllama.so", "libggml.so", "libggml.so.0", "libggml-vulkan.so.0.9"):
+            archive.writestr(f"llama_cpp/lib/{name}", name.split(".")[0])
+        for name in ("lib/libllama.so", "llama_cpp/llama.py", "llama_cpp/lib/libmtmd.so"):
+            archive.writestr(name, "not wanted")
+    folder = backend_packs.unpack_engine(wheel, tmp_path / "vulkan")
+    assert (folder / "libggml.so").readlink() == Path("libggml.so.0")
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not installed")
+    made = backend_packs.make_pack(folder, "vulkan", tmp_path, tmp_path, "1.2.3")
+    assert [path.name.split("_")[0].split("-1")[0] for path in made] == ["garret-vulkan"] * 2
+    told = subprocess.run(["dpkg-deb", "-f", made[0]], capture_output=True, text=True, check=True)
+    assert "Depends: garret (= 1.2.3)" in told.stdout
+    rows = subprocess.run(["dpkg-deb", "-c", made[0]], capture_output=True, text=True, check=True)
+    files = {row.split()[5] for row in rows.stdout.splitlines() if not row.startswith("d")}
+    place = "./usr/lib/garret/_internal/backends/vulkan"
+    assert files == {
+        "./usr/share/doc/garret-vulkan/copyright", f"{place}/libllama.so", f"{place}/libggml.so",
+        f"{place}/libggml.so.0", f"{place}/libggml-vulkan.so.0.9",
+    }  # fmt: skip
+
+
+def test_a_wheel_without_an_engine_makes_no_pack(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "other.whl", "w") as archive:
+        archive.writestr("other/__init__.py", "")
+    with pytest.raises(FileNotFoundError, match=r"no llama\.cpp"):
+        backend_packs.unpack_engine(tmp_path / "other.whl", tmp_path / "vulkan")
 
 
 # -- Windows ----------------------------------------------------------------------------------
