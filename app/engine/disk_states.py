@@ -24,11 +24,11 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.prompt_states import PromptStates
 from app.engine.checkpoints import CheckpointKind, Tokens
 
 _log = logging.getLogger(__name__)
 _MAGIC = b"GARRETS1"
-_SUFFIX = ".state"
 _DIGEST_BYTES = 32
 _MAX_HEADER = 1 << 20
 _KINDS = get_args(CheckpointKind)
@@ -83,25 +83,11 @@ def model_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def clear_states(folder: Path) -> int:
-    """Removes all saved states below a folder; the bytes that are free again."""
-    freed_bytes = 0
-    for path in folder.glob(f"*{_SUFFIX}"):
-        try:
-            size = path.lstat().st_size
-            path.unlink()
-        except OSError as error:
-            _log.warning("a saved state could not be removed: %s", error)
-            continue
-        freed_bytes += size
-    return freed_bytes
-
-
 class DiskStates:
     """The states of one key. `budget_bytes` bounds the whole folder, all keys together."""
 
     def __init__(self, folder: Path, key: str, budget_bytes: int) -> None:
-        self._folder = folder
+        self._states = PromptStates(folder)
         self._key = hashlib.sha256(key.encode()).hexdigest()
         self._budget_bytes = budget_bytes
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -112,8 +98,7 @@ class DiskStates:
 
     def _files(self) -> list[Path]:
         """Oldest first."""
-        found = [path for path in self._folder.glob(f"*{_SUFFIX}") if not path.is_symlink()]
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+        return sorted(self._states.files(), key=lambda path: path.stat().st_mtime_ns)
 
     def _describe(self, path: Path) -> DiskState | None:
         try:
@@ -134,14 +119,26 @@ class DiskStates:
         """Whether a file already begins with these tokens."""
         n = len(tokens)
         return any(
-            len(entry.tokens) >= n and np.array_equal(entry.tokens[:n], tokens)
+            len(entry.tokens) >= n
+            and np.array_equal(entry.tokens[:n], tokens)
+            and entry.path.exists()
             for entry in self.entries
         )
 
     def save(
-        self, tokens: Tokens, blob: NDArray[np.uint8], checkpoints: Sequence[SavedCheckpoint]
+        self,
+        tokens: Tokens,
+        blob: NDArray[np.uint8],
+        checkpoints: Sequence[SavedCheckpoint],
+        *,
+        tag: str = "",
+        used_ns: int = 0,
     ) -> bool:
-        """Writes a state completely or not at all; what it contains is replaced."""
+        """Writes a state completely or not at all; what it contains is replaced.
+
+        `tag` is the conversation's, `used_ns` when it was last used: what the user has removed
+        is not written again.
+        """
         header = json.dumps(
             {
                 "key": self._key,
@@ -154,7 +151,7 @@ class DiskStates:
         if size > self._budget_bytes:
             return False
         self._make_room(size)
-        path = self._folder / f"{uuid.uuid4().hex}{_SUFFIX}"
+        path = self._states.new_path(uuid.uuid4().hex, tag)
         part = path.with_suffix(".part")
         digest = hashlib.sha256()
         try:
@@ -173,6 +170,9 @@ class DiskStates:
             _log.warning("a state could not be saved: %s", error)
             part.unlink(missing_ok=True)
             return False
+        if self.is_unwanted(tag, used_ns):  # removed while it was being written
+            path.unlink(missing_ok=True)
+            return False
         n = len(tokens)
         for old in [e for e in self.entries if len(e.tokens) <= n]:
             if np.array_equal(old.tokens, tokens[: len(old.tokens)]):
@@ -180,6 +180,10 @@ class DiskStates:
         marks = tuple(c.n_tokens for c in checkpoints)
         self.entries.append(DiskState(path, tokens.copy(), marks))
         return True
+
+    def is_unwanted(self, tag: str, used_ns: int) -> bool:
+        """Whether the user removed what this state would bring back."""
+        return self._states.forgotten().covers(tag, used_ns)
 
     def open(self, entry: DiskState) -> Opened | None:
         """The contents if every byte is as it was written; otherwise the file is removed."""

@@ -278,7 +278,7 @@ class Scheduler:
 
     def _place(self, run: Run) -> bool:
         self.sequences.checkpoints.tick()
-        sequence = self.sequences.acquire(run.tokens, run.request.priority)
+        sequence = self.sequences.acquire(run.tokens, run.request.priority, run.request.tag)
         if sequence is None:
             return False
         run.place(sequence)

@@ -6,6 +6,7 @@ sampled token is listed only once it has been decoded.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,9 @@ class Sequence:
         self.tokens = TokenBuffer()
         self.busy = False
         self.used_at = 0
+        self.used_ns = 0
         self.priority = 1
+        self.tag = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +161,15 @@ class Sequences:
             len(old.source.tokens),
         )
 
-    def acquire(self, prompt: Tokens, priority: int) -> Sequence | None:
-        """A sequence that holds a start of `prompt` and nothing else; None: every id is busy."""
-        return self.acquire_as(self.find(prompt), prompt, priority)
+    def acquire(self, prompt: Tokens, priority: int, tag: str = "") -> Sequence | None:
+        """A sequence that holds a start of `prompt` and nothing else; None: every id is busy.
+
+        `tag` is the conversation's, for what is kept of it on disk.
+        """
+        sequence = self.acquire_as(self.find(prompt), prompt, priority)
+        if sequence is not None:
+            sequence.tag = tag
+        return sequence
 
     def acquire_as(self, reuse: Reuse, prompt: Tokens, priority: int) -> Sequence | None:
         """The same with the reuse already found."""
@@ -267,6 +276,7 @@ class Sequences:
         self._clock += 1
         sequence.busy = False
         sequence.used_at = self._clock
+        sequence.used_ns = time.time_ns()
 
     def forget(self, sequence: Sequence) -> None:
         """Empties a sequence whose memory can no longer be trusted."""
@@ -335,6 +345,8 @@ class Sequences:
             wanted = not item.busy and item.priority < 2 and len(tokens) >= _MIN_DISK_TOKENS
             if not wanted or written >= limit or self.disk.holds(tokens):
                 continue
+            if self.disk.is_unwanted(item.tag, item.used_ns):
+                continue
             blob = self._context.read_state(item.seq_id)
             if blob is None or self._context.length(item.seq_id) != len(tokens):
                 continue
@@ -342,7 +354,9 @@ class Sequences:
             chosen = [m for m in marks if m.kind == "prefix"][:1] + marks[:_DISK_CHECKPOINTS]
             self._context.settle()
             kept = {m.n_tokens: SavedCheckpoint(m.n_tokens, m.kind, m.blob) for m in chosen}
-            written += self.disk.save(tokens, blob, list(kept.values()))
+            written += self.disk.save(
+                tokens, blob, list(kept.values()), tag=item.tag, used_ns=item.used_ns
+            )
         return written
 
     def _empty(self, item: Sequence) -> None:

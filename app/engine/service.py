@@ -19,7 +19,7 @@ from app.core.errors import (
     OutOfMemory,
     error_from_json,
 )
-from app.engine.disk_states import clear_states
+from app.core.prompt_states import PromptStates
 from app.engine.gguf_header import GgufHeader, read_header
 from app.engine.loaded_model import DiskCache, EngineModel
 from app.engine.loading import (
@@ -243,7 +243,8 @@ class Service:
         """Removes what conversations left on disk; the bytes that are free again."""
         if not self._boot.prefix_cache_dir:
             return 0
-        freed = await asyncio.to_thread(clear_states, Path(self._boot.prefix_cache_dir))
+        states = PromptStates(Path(self._boot.prefix_cache_dir))
+        freed = await asyncio.to_thread(states.clear)
         for model in self._models.values():
             if model.sequences.disk is not None:
                 model.sequences.disk.forget()

@@ -73,7 +73,7 @@ class Grammar:
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One sequence to generate. Lower `priority` runs first: 0 the app's own chat, 1 others,
-    2 side requests such as titles."""
+    2 side requests such as titles. `tag` names the conversation, for what is kept of it on disk."""
 
     prompt: Prompt
     sampling: Sampling = field(default_factory=Sampling)
@@ -83,6 +83,7 @@ class GenerationRequest:
     priority: int = 1
     ignore_eos: bool = False
     report_special: bool = False
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,9 @@ class Generation(Protocol):
 class Tokenizer(Protocol):
     """The vocabulary of one model. Thread-safe; never touches the context."""
 
-    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
-        """Token ids; no BOS is added. Control tokens are recognised only with parse_special."""
+    def tokenize(self, text: str, *, parse_special: bool, add_special: bool = False) -> list[int]:
+        """Token ids. Control tokens are recognised only with `parse_special`; with `add_special`
+        come those the model wants around every text (BOS, CLS and SEP)."""
         ...
 
     def piece(self, token_id: int, *, special: bool = False) -> bytes:
@@ -188,10 +190,12 @@ class LoadedModel(Protocol):
         ...
 
     async def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
-        """One vector for each token list (pooled, not normalised).
+        """One vector for each token list (pooled, not normalised). Cancelling stops after the input
+        that is being read.
 
         Raises:
             UnsupportedModel: this model makes no embeddings.
+            ContextFull: an input is too long.
         """
         ...
 

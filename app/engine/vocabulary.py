@@ -23,14 +23,16 @@ class Vocabulary:
             i for i in range(self.n_tokens) if lib.llama_vocab_is_eog(self.handle, i)
         )
 
-    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+    def tokenize(self, text: str, *, parse_special: bool, add_special: bool = False) -> list[int]:
         raw = text.encode("utf-8", "replace")
         if not raw:
             return []
         room = len(raw) // 3 + 16
         while True:
             buffer = (lib.llama_token * room)()
-            n = lib.llama_tokenize(self.handle, raw, len(raw), buffer, room, False, parse_special)
+            n = lib.llama_tokenize(
+                self.handle, raw, len(raw), buffer, room, add_special, parse_special
+            )
             if n >= 0:
                 return list(buffer[:n])
             room = -n

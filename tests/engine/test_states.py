@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.core.control import LoadSpec
+from app.core.prompt_states import PromptStates, tag_of
 from app.engine import sequences as sequences_module
 from app.engine.disk_states import DiskStates, model_fingerprint
 from app.engine.gguf_header import read_header
@@ -56,6 +58,10 @@ def test_a_long_chat_survives_a_restart(hybrid_model_path: Path, tmp_path: Path)
     with _kept(hybrid_model_path, folder) as model:
         edited = ask(model, [*PROMPT[:650], *range(60)], max_tokens=2)
         assert edited.evaluated <= 60 + 8
+    with _kept(hybrid_model_path, folder) as model:
+        other = ask(model, PROMPT, max_tokens=4, ignore_eos=True)
+        assert other.evaluated == 0
+        assert other.ids == first.ids
 
 
 def test_an_attention_chat_survives_a_restart(
@@ -117,6 +123,54 @@ def test_a_growing_chat_keeps_one_file(hybrid_model_path: Path, tmp_path: Path) 
         with _kept(hybrid_model_path, tmp_path) as model:
             chat = [*chat, *ask(model, chat, max_tokens=5, ignore_eos=True).ids, 9, 10, 11]
     assert len(list(tmp_path.glob("*.state"))) == 1
+
+
+def test_a_deleted_chat_takes_its_file_along_and_it_does_not_come_back(
+    hybrid_model_path: Path, tmp_path: Path
+) -> None:
+    gone, kept = tag_of("gone"), tag_of("kept")
+    with _kept(hybrid_model_path, tmp_path) as model:
+        ask(model, PROMPT, max_tokens=2, tag=gone)
+    states = PromptStates(tmp_path)
+    assert [path.name.split(".")[1] for path in states.files()] == [gone]
+    with _kept(hybrid_model_path, tmp_path) as model:
+        ask(model, [*PROMPT, 5], max_tokens=2, tag=gone)
+        ask(model, [*reversed(PROMPT)], max_tokens=2, tag=kept)
+        assert states.forget([gone]) > 0  # while the engine still holds it
+    assert [path.name.split(".")[1] for path in states.files()] == [kept]
+
+
+def test_what_was_cleared_is_not_written_again_until_it_is_used_again(
+    hybrid_model_path: Path, tmp_path: Path
+) -> None:
+    states = PromptStates(tmp_path)
+    with _kept(hybrid_model_path, tmp_path) as model:
+        ask(model, PROMPT, max_tokens=2)
+        states.clear()
+    assert states.size_bytes() == 0
+    with _kept(hybrid_model_path, tmp_path) as model:
+        ask(model, PROMPT, max_tokens=2)
+    assert states.size_bytes() > 0
+
+
+def test_a_state_removed_while_it_is_written_does_not_stay(tmp_path: Path) -> None:
+    class Late(DiskStates):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.asked = 0
+
+        def is_unwanted(self, tag: str, used_ns: int) -> bool:
+            if not self.asked:
+                PromptStates(tmp_path).forget([tag])
+            self.asked += 1
+            return super().is_unwanted(tag, used_ns)
+
+    disk = Late(tmp_path, "key", 1 << 20)
+    tokens = np.arange(600, dtype=np.int32)
+    tag = tag_of("x")
+    assert not disk.save(tokens, np.zeros(100, np.uint8), [], tag=tag, used_ns=1)
+    assert disk.asked == 1
+    assert (disk.entries, PromptStates(tmp_path).files()) == ([], [])
 
 
 def test_the_folder_stays_within_its_budget(tmp_path: Path) -> None:

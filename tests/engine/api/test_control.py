@@ -9,7 +9,7 @@ import httpx
 
 from app.core.control import EngineStatus, LoadEvent
 from app.core.errors import OutOfMemory
-from app.engine.disk_states import clear_states
+from app.core.prompt_states import PromptStates
 from tests.engine.api.harness import TOKEN, client, data_of, get, post, run
 from tests.engine.api.live import serving
 from tests.scripted_engine import CHATML_TEMPLATE, ScriptedModel, ScriptedService
@@ -101,6 +101,6 @@ def test_saved_states_are_cleared_on_request() -> None:
 def test_clearing_removes_only_saved_states(tmp_path: Path) -> None:
     (tmp_path / "a.state").write_bytes(b"12345")
     (tmp_path / "keep.txt").write_text("x")
-    assert clear_states(tmp_path) == 5
-    assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
-    assert clear_states(tmp_path / "nowhere") == 0
+    assert PromptStates(tmp_path).clear() == 5
+    assert {path.name for path in tmp_path.iterdir()} == {"forgotten.json", "keep.txt"}
+    assert PromptStates(tmp_path / "nowhere").clear() == 0
