@@ -106,6 +106,7 @@ class ModelInfo(_Wire):
     is_hybrid: bool = False
     has_chat_template: bool = False
     tool_format: str = ""
+    is_embedding: bool = False
     load_s: float = 0.0
     sampling: dict[str, float] = field(default_factory=dict)
 

@@ -15,25 +15,27 @@ _POOLING_NONE = 0
 
 
 class Embedder:
-    """Evaluates one input at a time; pooled by the model's own rule, else by the mean."""
+    """Evaluates one input at a time; pooled by the model's own rule, else by the mean.
 
-    def __init__(self, context: Context, model: Any) -> None:
+    An input must fit into one micro-batch (pooling sees nothing else) and into the positions the
+    model was trained with: beyond them, models with learned positions end the process.
+    """
+
+    def __init__(self, context: Context, model: Any, context_tokens: int) -> None:
         self._context = context
+        self._limit = min(context.batch.capacity, context.n_ubatch, context_tokens)
         self._n_embd = int(lib.llama_model_n_embd(model))
         self._pooled = int(lib.llama_pooling_type(context.handle)) != _POOLING_NONE
 
-    def embed(self, inputs: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Raises: ContextFull when an input is longer than one batch."""
-        return [self._one(tokens) for tokens in inputs]
-
-    def _one(self, tokens: Sequence[int]) -> list[float]:
+    def embed(self, tokens: Sequence[int]) -> list[float]:
+        """Raises: ContextFull when the input is too long."""
         context = self._context
-        if not 0 < len(tokens) <= context.batch.capacity:
+        if not 0 < len(tokens) <= self._limit:
             raise ContextFull(
-                f"An input of {len(tokens):,} tokens does not fit into {context.batch.capacity:,}.",
+                f"An input of {len(tokens):,} tokens does not fit into {self._limit:,}.",
                 "Split it into shorter pieces.",
                 prompt_tokens=len(tokens),
-                context_tokens=context.batch.capacity,
+                context_tokens=self._limit,
             )
         context.clear(0)
         context.batch.clear()

@@ -7,6 +7,7 @@ import ctypes
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ class EngineModel:
             max_queue=max_queue,
             name=f"decode {spec.model_id}",
         )
-        self._embedder = Embedder(self.context, weights.handle) if plan.embedding else None
+        self._embedder = (
+            Embedder(self.context, weights.handle, self.info.n_ctx) if plan.embedding else None
+        )
         self.scheduler.start()
 
     @classmethod
@@ -156,7 +159,11 @@ class EngineModel:
             raise UnsupportedModel(
                 f"{self.spec.model_id} makes no embeddings.", "Load an embedding model."
             )
-        return await asyncio.wrap_future(self.scheduler.call(lambda: embedder.embed(inputs)))
+        call = self.scheduler.call
+        # one call for each, so that a client that goes away does not leave thousands to be read
+        return [
+            await asyncio.wrap_future(call(partial(embedder.embed, tokens))) for tokens in inputs
+        ]
 
     def _disk(self, cache: DiskCache) -> DiskStates:
         parts = (
@@ -185,6 +192,7 @@ class EngineModel:
             n_vocab=self.vocabulary.n_tokens,
             is_hybrid=bool(lib.llama_model_is_hybrid(model)),
             has_chat_template=self.chat_template is not None,
+            is_embedding=self.plan.embedding,
             sampling=dict(self.spec.sampling),
         )
 

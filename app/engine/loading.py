@@ -57,6 +57,11 @@ class ContextPlan:
     flash_attention: int = -1  # llama_flash_attn_type: automatic
 
 
+# llama_pooling_type: 1 mean, 2 first token (CLS), 3 last token, 4 a score
+_POOLING_KINDS = (1, 2, 3)
+_POOLING_RANK = 4
+
+
 class _BufferOverride(ctypes.Structure):
     _fields_ = [("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p)]
 
@@ -180,7 +185,17 @@ def state_bytes(header: GgufHeader) -> int:
 
 
 def plan_context(spec: LoadSpec, header: GgufHeader) -> ContextPlan:
-    """Resolves every knob the spec leaves to the engine (engine.md §5.6)."""
+    """Resolves every knob the spec leaves to the engine (engine.md §5.6).
+
+    Raises:
+        UnsupportedModel: it ranks texts, which is neither an answer nor a vector.
+    """
+    if header.number("pooling_type") == _POOLING_RANK:
+        raise UnsupportedModel(
+            "This model only ranks texts by how well they fit a question.",
+            "Choose a chat model, or one that makes embeddings.",
+        )
+    embedding = spec.embedding or makes_embeddings(header)
     n_train = header.number("context_length", 4096) or 4096
     per_sequence = state_bytes(header)
     on_device = library().device_memory() is not None
@@ -198,11 +213,13 @@ def plan_context(spec: LoadSpec, header: GgufHeader) -> ContextPlan:
         n_ctx = max(_MIN_CTX, min(wanted, affordable))
     n_ctx = -(-n_ctx // 256) * 256
     n_ubatch = spec.n_ubatch or 512
-    if spec.embedding:
+    if embedding:  # one input at a time, each in one piece
+        n_parallel, spare = 1, 0
+        n_ctx = min(n_ctx, -(-n_train // 256) * 256)
         n_ubatch = min(n_ctx, max(n_ubatch, 2048))
     # A GPU works through several micro-batches of one call without waiting in between.
     usual = 2048 if on_device else 512
-    n_batch = min(n_ctx, max(spec.n_batch or usual, n_ubatch if spec.embedding else 64))
+    n_batch = min(n_ctx, max(spec.n_batch or usual, n_ubatch if embedding else 64))
     threads = spec.n_threads or default_threads()
     return ContextPlan(
         n_ctx=n_ctx,
@@ -213,8 +230,16 @@ def plan_context(spec: LoadSpec, header: GgufHeader) -> ContextPlan:
         n_threads=threads,
         n_threads_batch=threads,
         kv_type=spec.kv_type,
-        embedding=spec.embedding,
+        embedding=embedding,
     )
+
+
+def makes_embeddings(header: GgufHeader) -> bool:
+    """Whether the file says that its model pools what it reads, or looks ahead, instead of
+    writing."""
+    if header.number("pooling_type") in _POOLING_KINDS:
+        return True
+    return header.metadata.get(f"{header.architecture}.attention.causal") is False
 
 
 def default_threads() -> int:
