@@ -35,6 +35,7 @@ class ByteTokenizer:
     def __init__(
         self, specials: Sequence[str] = CHATML_SPECIALS, eog: Sequence[str] | None = None
     ) -> None:
+        self.around: tuple[int, int] | None = None  # as CLS and SEP are
         self.specials = tuple(specials)
         self.eog = tuple(eog) if eog is not None else (self.specials[0], self.specials[-1])
         self._pattern = re.compile("|".join(re.escape(text) for text in self.specials) or r"(?!)")
@@ -43,7 +44,10 @@ class ByteTokenizer:
     def n_vocab(self) -> int:
         return 256 + len(self.specials)
 
-    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+    def tokenize(self, text: str, *, parse_special: bool, add_special: bool = False) -> list[int]:
+        if add_special and self.around:
+            begin, end = self.around
+            return [begin, *self.tokenize(text, parse_special=parse_special), end]
         if not parse_special:
             return list(text.encode())
         tokens: list[int] = []

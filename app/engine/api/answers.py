@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from app.core.errors import GarretError
 from app.core.events import Timings, Usage
@@ -63,6 +63,31 @@ class WholeAnswer:
                 pass
 
 
+_Started = TypeVar("_Started", Answer, PlainAnswer)
+
+
+def started(starting: Iterable[_Started]) -> list[_Started]:
+    """All answers of one request, or none: when one cannot begin, the others are stopped."""
+    begun: list[_Started] = []
+    try:
+        for answer in starting:
+            begun.append(answer)  # noqa: PERF402 - what was begun is needed on failure
+    except BaseException:
+        cancelling(begun)()
+        raise
+    return begun
+
+
+def cancelling(answers: Sequence[Answer | PlainAnswer]) -> Callable[[], None]:
+    """Stops whichever of the answers have not come to their end."""
+
+    def cancel() -> None:
+        for answer in answers:
+            answer.cancel()
+
+    return cancel
+
+
 async def whole(answer: Answer) -> WholeAnswer:
     """Waits for the end; cancelling this cancels the generation."""
     result = WholeAnswer()
@@ -81,14 +106,14 @@ async def merge(
             async for event in only:
                 yield 0, event
         return
-    queue: asyncio.Queue[tuple[int, AnswerEvent | BaseException | None]] = asyncio.Queue(64)
+    queue: asyncio.Queue[tuple[int, AnswerEvent | Exception | None]] = asyncio.Queue(64)
 
     async def pump(number: int) -> None:
         try:
             async with aclosing(answers[number].events()) as events:
                 async for event in events:
                     await queue.put((number, event))
-        except GarretError as error:
+        except Exception as error:  # noqa: BLE001 - raised where the events are read
             await queue.put((number, error))
         else:
             await queue.put((number, None))
@@ -100,13 +125,14 @@ async def merge(
             number, item = await queue.get()
             if item is None:
                 running -= 1
-            elif isinstance(item, BaseException):
+            elif isinstance(item, Exception):
                 raise item
             else:
                 yield number, item
     finally:
         for task in pumps:
             task.cancel()
+        cancelling(answers)()  # a pump that is cancelled before its first step never began one
         await asyncio.wait(pumps)
 
 
@@ -131,15 +157,17 @@ def new_call_id() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
-def usage_json(usages: Sequence[Usage]) -> dict[str, Any]:
-    """OpenAI's usage of one prompt and its answers."""
-    prompt = usages[0].prompt_tokens if usages else 0
+def usage_json(usages: Sequence[Usage], answers_per_prompt: int | None = None) -> dict[str, Any]:
+    """OpenAI's usage of the answers to one prompt, or to several with as many answers each: a
+    prompt counts once, as its first answer met it."""
+    firsts = usages[:: answers_per_prompt or len(usages) or 1]
+    prompt = sum(usage.prompt_tokens for usage in firsts)
     completion = sum(usage.completion_tokens for usage in usages)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": usages[0].cached_tokens if usages else 0},
+        "prompt_tokens_details": {"cached_tokens": sum(usage.cached_tokens for usage in firsts)},
     }
 
 

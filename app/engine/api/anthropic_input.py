@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.engine.api.body import bad, flag, objects
-from app.engine.api.openai_input import arguments_text, make_tool, no_media
+from app.engine.api.errors import ApiError
+from app.engine.api.openai_input import LEFT_OUT, arguments_text, make_tool, no_media
 from app.engine.chat.values import ChatMessage, Tool, ToolCall, ToolChoice
 
 _log = logging.getLogger(__name__)
@@ -105,9 +106,16 @@ def _said(
 
 def _result_text(block: Mapping[str, Any], known: Mapping[str, Tool], where: str) -> str:
     inner = _blocks(block.get("content"), f"{where}.content")
-    texts = [text for part in inner if (text := _block_text(part, known, where)) is not None]
+    texts = [text for part in inner if (text := _part_text(part, known, where)) is not None]
     text = "\n".join(texts)
     return f"Error: {text}" if block.get("is_error") is True else text
+
+
+def _part_text(part: Mapping[str, Any], known: Mapping[str, Tool], where: str) -> str | None:
+    try:
+        return _block_text(part, known, where)
+    except ApiError:  # an image, which the tool may have made unasked
+        return LEFT_OUT
 
 
 def _block_text(block: Mapping[str, Any], known: Mapping[str, Tool], where: str) -> str | None:

@@ -99,19 +99,21 @@ class Messages:
         name = text(body, "model")
         chat = await self._models.claude(name)
         asked = chat_request_of(body, chat.model.info, priority_of(request))
+        streamed = flag(body, "stream")
         prepared = await chat.prepare(asked)
-        answer = prepared.start()
         writer = _Writer(
             name or chat.model.info.model_id,
             prepared.prompt_tokens,
             thinking=wants_thinking(body),
         )
-        if not flag(body, "stream"):
-            result = await until_gone(request, whole(answer))
+        answer = prepared.start()
+        if not streamed:
+            result = await until_gone(request, whole(answer), answer.cancel)
             return JSONResponse(writer.message(result), headers=_headers())
         stream = EventStream(
             guarded(writer.stream(answer), _error_event),
             ping=lambda: named_event("ping", {"type": "ping"}),
+            at_end=answer.cancel,
         )
         stream.headers.update(_headers())
         return stream

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -16,6 +17,8 @@ from app.engine.api.security import MAX_BODY_BYTES
 _log = logging.getLogger(__name__)
 READ_LIMIT_S = 60.0
 _MAX_DEPTH = 200
+_MAX_BRACKETS = 2_000_000
+_LARGE_BYTES = 256 * 1024
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -37,14 +40,19 @@ async def read_object(request: Request) -> dict[str, Any]:
         raise ApiError(408, "The body took too long to arrive.") from None
     except ClientDisconnect:
         raise ApiError(400, "The client went away.") from None
-    return parse_object(b"".join(chunks))
+    raw = b"".join(chunks)
+    if len(raw) > _LARGE_BYTES:  # the loop also carries everybody's streams
+        return await asyncio.to_thread(parse_object, raw)
+    return parse_object(raw)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """JSON text as an object whose strings can all be encoded as UTF-8."""
+    if raw.count(b"[") + raw.count(b"{") > _MAX_BRACKETS:  # each takes twenty times its bytes
+        raise ApiError(413, "The JSON holds too many lists and objects.")
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
-        if _depth(value) > _MAX_DEPTH:
+        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        if _is_deeper(value, _MAX_DEPTH):
             raise ApiError(400, "The JSON is nested too deeply.")
     except RecursionError:
         raise ApiError(400, "The JSON is nested too deeply.") from None
@@ -60,19 +68,26 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _depth(value: Any) -> int:
-    deepest = 0
-    todo: list[tuple[Any, int]] = [(value, 1)]
-    while todo:
-        item, depth = todo.pop()
-        deepest = max(deepest, depth)
-        if depth > _MAX_DEPTH:
-            return depth
-        if isinstance(item, dict):
-            todo.extend((child, depth + 1) for child in item.values())
-        elif isinstance(item, list):
-            todo.extend((child, depth + 1) for child in item)
-    return deepest
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(digits)
+    return value
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    """Whether lists and objects are nested more than `limit` deep."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _without_surrogates(value: Any) -> Any:

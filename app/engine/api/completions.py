@@ -7,16 +7,20 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.core.events import Usage
 from app.engine.api import sampling
 from app.engine.api.answers import (
     WholeAnswer,
+    cancelling,
     guarded,
     merge,
+    started,
     timings_json,
     usage_json,
 )
@@ -72,32 +76,39 @@ class Completions:
             limit = DEFAULT_TOKENS
         stops = stop_strings(body, "stop")
         chosen = sampling.sampling_of(body, model.info, logprobs=logprobs)
-        answers: list[PlainAnswer] = []
-        try:
-            for tokens in prompts:
-                for _ in range(count):
-                    asked = GenerationRequest(
-                        Prompt(tokens, (Boundary(len(tokens), "end"),)),
-                        chosen,
-                        max_tokens=limit,
-                        stop=stops,
-                        priority=priority_of(request),
-                        ignore_eos=flag(body, "ignore_eos"),
-                    )
-                    answers.append(PlainAnswer(model.submit(asked)))
-        except BaseException:
-            for answer in answers:
-                answer.cancel()
-            raise
-        writer = _Writer(model, logprobs=logprobs is not None)
-        if flag(body, "echo"):
-            writer.echo = [_text(model, p) for p in prompts for _ in range(count)]
-        if not flag(body, "stream"):
-            return JSONResponse(await until_gone(request, _whole(writer, answers)))
         options = body.get("stream_options")
         usage = isinstance(options, dict) and options.get("include_usage") is True
-        events = writer.stream(answers, usage=usage)
-        return EventStream(guarded(events, lambda error: data_event(error_body(error, "openai"))))
+        streamed, echo, on = (flag(body, name) for name in ("stream", "echo", "ignore_eos"))
+        if (integer(body, "best_of", 1, 1000) or count) > count:
+            raise bad("best_of", "above 'n' is not supported")
+        if echo and logprobs is not None:
+            raise bad("logprobs", "of an echoed prompt are not supported")
+        writer = _Writer(model, count, logprobs=logprobs is not None)
+        if echo:
+            writer.echo = [_text(model, p) for p in prompts for _ in range(count)]
+        asked = GenerationRequest(
+            Prompt(()),
+            chosen,
+            max_tokens=limit,
+            stop=stops,
+            priority=priority_of(request),
+            ignore_eos=on,
+        )
+        answers = started(
+            PlainAnswer(model.submit(replace(asked, prompt=prompt)))
+            for prompt in (Prompt(tokens, (Boundary(len(tokens), "end"),)) for tokens in prompts)
+            for _ in range(count)
+        )
+        if not streamed:
+            whole = _whole(writer, answers)
+            return JSONResponse(await until_gone(request, whole, cancelling(answers)))
+        return EventStream(
+            guarded(
+                writer.stream(answers, usage=usage),
+                lambda error: data_event(error_body(error, "openai")),
+            ),
+            at_end=cancelling(answers),
+        )
 
 
 def _prompts(body: Mapping[str, Any], model: LoadedModel) -> list[tuple[int, ...]]:
@@ -110,7 +121,10 @@ def _prompts(body: Mapping[str, Any], model: LoadedModel) -> list[tuple[int, ...
     found: list[tuple[int, ...]] = []
     for item in raw:
         if isinstance(item, str):
-            tokens = model.tokenizer.tokenize(item, parse_special=True)
+            tokens = model.tokenizer.tokenize(item, parse_special=True, add_special=True)
+            begin = model.tokenizer.tokenize(model.tokenizer.bos_text, parse_special=True)
+            if len(begin) == 1 and tokens[:2] == begin * 2:  # the client wrote it, too
+                tokens = tokens[1:]
         else:
             tokens = token_ids(item, model.info.n_vocab, "prompt")
         if not tokens:
@@ -153,11 +167,14 @@ async def _whole(writer: _Writer, answers: Sequence[PlainAnswer]) -> dict[str, A
 class _Writer:
     """Writes one completion."""
 
-    def __init__(self, model: LoadedModel, *, logprobs: bool) -> None:
+    def __init__(self, model: LoadedModel, count: int, *, logprobs: bool) -> None:
+        """`count` answers are given to each prompt."""
         self._id = f"cmpl-{secrets.token_hex(12)}"
         self._created_s = int(time.time())
         self._model = model.info.model_id
+        self._count = count
         self._logprobs = logprobs
+        self._chars: dict[int, int] = {}
         self.echo: list[str] = []
 
     async def stream(
@@ -178,7 +195,7 @@ class _Writer:
                     yield data_event(last)
         if usage:
             final = self._envelope([])
-            final["usage"] = usage_json([ended[number].usage for number in sorted(ended)])
+            final["usage"] = self._usage([ended[number].usage for number in sorted(ended)])
             yield data_event(final)
         yield b"data: [DONE]\n\n"
 
@@ -191,9 +208,12 @@ class _Writer:
                 self._choice(number, prompt + result.text, logprobs, _finish(result.ended))
             )
         body = self._envelope(choices)
-        body["usage"] = usage_json([result.ended.usage for result in results])
+        body["usage"] = self._usage([result.ended.usage for result in results])
         body["timings"] = timings_json(results[0].ended.timings)
         return body
+
+    def _usage(self, usages: Sequence[Usage]) -> dict[str, Any]:
+        return usage_json(usages, answers_per_prompt=self._count)
 
     def _envelope(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -207,7 +227,11 @@ class _Writer:
     def _choice(
         self, number: int, piece: str, logprobs: tuple[TokenLogprob, ...], finish: str | None
     ) -> dict[str, Any]:
-        listed = _logprobs_json(logprobs) if self._logprobs else None
+        listed = None
+        if self._logprobs:
+            at = self._chars.get(number, 0)
+            listed = _logprobs_json(logprobs, at)
+            self._chars[number] = at + sum(map(len, listed["tokens"]))
         return {"index": number, "text": piece, "logprobs": listed, "finish_reason": finish}
 
 
@@ -215,9 +239,10 @@ def _finish(ended: AnswerEnded) -> str:
     return "length" if ended.reason == "length" else "stop"
 
 
-def _logprobs_json(logprobs: tuple[TokenLogprob, ...]) -> dict[str, Any]:
+def _logprobs_json(logprobs: tuple[TokenLogprob, ...], at: int) -> dict[str, Any]:
+    """`at` is how many characters of this answer came before."""
     texts = [item.token.decode("utf-8", "replace") for item in logprobs]
-    offsets, at = [], 0
+    offsets = []
     for piece in texts:
         offsets.append(at)
         at += len(piece)

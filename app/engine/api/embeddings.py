@@ -69,7 +69,9 @@ def _inputs(body: Mapping[str, Any], model: LoadedModel) -> list[list[int]]:
     found = []
     for item in raw:
         if isinstance(item, str):
-            tokens = model.tokenizer.tokenize(item, parse_special=False)
+            if not item:
+                raise bad("input", "must not be empty")
+            tokens = model.tokenizer.tokenize(item, parse_special=False, add_special=True)
         else:
             tokens = token_ids(item, model.info.n_vocab, "input")
         if not tokens:

@@ -16,7 +16,7 @@ from app.core.control import ModelInfo
 from app.engine.api.body import bad, flag, read_object, text
 from app.engine.api.completions import token_ids
 from app.engine.api.models import ModelDirectory, alias_of, model_entry
-from app.engine.types import EngineService
+from app.engine.types import EngineService, LoadedModel
 
 _METRIC_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -61,8 +61,16 @@ class General:
         entries += [
             self._anthropic_entry(alias_of(info), info) for info in infos if info.model_id in loaded
         ]
-        limit = request.query_params.get("limit", "")
-        shown = entries[: max(1, int(limit))] if limit.isascii() and limit.isdigit() else entries
+        asked = request.query_params
+        names = [entry["id"] for entry in entries]
+        if (after := asked.get("after_id")) in names:
+            entries = entries[names.index(after) + 1 :]
+        elif (before := asked.get("before_id")) in names:
+            entries = entries[: names.index(before)]
+        limit = asked.get("limit", "")
+        wanted = int(limit[:9]) if limit.isascii() and limit.isdigit() else len(entries)
+        from_end = "before_id" in asked and wanted > 0
+        shown = entries[-wanted:] if from_end else entries[: max(1, wanted)]
         return {
             "data": shown,
             "has_more": len(shown) < len(entries),
@@ -92,22 +100,15 @@ class General:
         )
         if not flag(body, "with_pieces"):
             return JSONResponse({"tokens": tokens, "count": len(tokens)})
-        pieces = [
-            {
-                "id": token,
-                "piece": model.tokenizer.piece(token, special=True).decode("utf-8", "replace"),
-            }
-            for token in tokens
-        ]
+        pieces = await asyncio.to_thread(_pieces, tokens, model)
         return JSONResponse({"tokens": pieces, "count": len(tokens)})
 
     async def detokenize(self, request: Request) -> Response:
         """The text of token ids."""
         body = await read_object(request)
         model = await self._models.loaded(text(body, "model"))
-        tokens = token_ids(body.get("tokens"), model.info.n_vocab, "tokens")
-        data = b"".join(model.tokenizer.piece(token, special=True) for token in tokens)
-        return JSONResponse({"content": data.decode("utf-8", "replace")})
+        content = await asyncio.to_thread(_text_of, body.get("tokens"), model)
+        return JSONResponse({"content": content})
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text."""
@@ -120,3 +121,17 @@ class General:
         return PlainTextResponse(
             "\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+
+def _pieces(tokens: list[int], model: LoadedModel) -> list[dict[str, Any]]:
+    piece = model.tokenizer.piece
+    return [
+        {"id": token, "piece": piece(token, special=True).decode("utf-8", "replace")}
+        for token in tokens
+    ]
+
+
+def _text_of(tokens: Any, model: LoadedModel) -> str:
+    known = token_ids(tokens, model.info.n_vocab, "tokens")
+    data = b"".join(model.tokenizer.piece(token, special=True) for token in known)
+    return data.decode("utf-8", "replace")

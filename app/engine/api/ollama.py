@@ -60,7 +60,7 @@ class Ollama:
                     "general.parameter_count": info.n_params,
                     f"{architecture}.context_length": info.n_ctx or info.n_ctx_train,
                 },
-                "capabilities": ["completion", "tools"],
+                "capabilities": ["embedding"] if info.is_embedding else ["completion", "tools"],
             }
         )
 
@@ -70,16 +70,18 @@ class Ollama:
         note_unknown(body, _KNOWN, "api/chat")
         chat = await self._models.chat(_plain(text(body, "model")))
         info = chat.model.info
+        streamed = flag(body, "stream", default=True)
+        name = text(body, "model") or info.model_id
         prepared = await chat.prepare(_request(body, info, priority_of(request)))
         answer = prepared.start()
-        name = text(body, "model") or info.model_id
-        if not flag(body, "stream", default=True):
-            result = await until_gone(request, whole(answer))
+        if not streamed:
+            result = await until_gone(request, whole(answer), answer.cancel)
             return JSONResponse(_last(name, result, result.ended))
         return EventStream(
             guarded(_stream(name, answer), lambda error: _line(error_body(error, "ollama"))),
             ping=lambda: b"\n",
             media_type="application/x-ndjson",
+            at_end=answer.cancel,
         )
 
 

@@ -14,12 +14,15 @@ from starlette.responses import JSONResponse, Response
 
 from app.core.control import ModelInfo
 from app.core.events import Usage
+from app.core.prompt_states import is_tag
 from app.engine.api import sampling
 from app.engine.api.answers import (
     WholeAnswer,
+    cancelling,
     guarded,
     merge,
     new_call_id,
+    started,
     timings_json,
     usage_json,
     whole,
@@ -61,6 +64,7 @@ _KNOWN = (
     *("max_tokens", "max_completion_tokens", "parallel_tool_calls", "response_format"),
     *("logprobs", "top_logprobs", "return_progress", "chat_template_kwargs", "functions"),
     *("function_call", "ignore_eos", "reasoning_effort", "timings_per_token", "cache_prompt"),
+    "conversation_tag",
 )
 _FINISH = {"cancelled": "stop"}
 
@@ -94,7 +98,15 @@ def chat_request_of(body: Mapping[str, Any], info: ModelInfo, priority: int) -> 
         template_options=template_options,
         priority=priority,
         ignore_eos=flag(body, "ignore_eos"),
+        tag=_tag(body),
     )
+
+
+def _tag(body: Mapping[str, Any]) -> str:
+    tag = text(body, "conversation_tag")
+    if tag and not is_tag(tag):
+        raise bad("conversation_tag", "is none of ours")
+    return tag
 
 
 def _logprobs(body: Mapping[str, Any]) -> int | None:
@@ -121,22 +133,21 @@ class ChatCompletions:
         info = chat.model.info
         asked = chat_request_of(body, info, priority_of(request))
         count = integer(body, "n", 1, MAX_ANSWERS) or 1
-        prepared = await chat.prepare(asked)
-        answers: list[Answer] = []
-        try:
-            for number in range(count):
-                answers.append(prepared.start(number))  # noqa: PERF401 - kept on failure
-        except BaseException:
-            for answer in answers:
-                answer.cancel()
-            raise
-        writer = _Writer(info.model_id, count, asked.sampling.logprobs)
-        if not flag(body, "stream"):
-            return JSONResponse(await until_gone(request, _whole(writer, answers)))
+        streamed, progress = flag(body, "stream"), flag(body, "return_progress")
         options = body.get("stream_options")
         usage = isinstance(options, dict) and options.get("include_usage") is True
-        events = writer.stream(answers, progress=flag(body, "return_progress"), usage=usage)
-        return EventStream(guarded(events, lambda error: data_event(error_body(error, "openai"))))
+        prepared = await chat.prepare(asked)
+        writer = _Writer(info.model_id, count, asked.sampling.logprobs)
+        # from here on nothing may fail but the answers themselves: they are being written
+        answers = started(prepared.start(number) for number in range(count))
+        if not streamed:
+            whole_answers = _whole(writer, answers)
+            return JSONResponse(await until_gone(request, whole_answers, cancelling(answers)))
+        events = writer.stream(answers, progress=progress, usage=usage)
+        return EventStream(
+            guarded(events, lambda error: data_event(error_body(error, "openai"))),
+            at_end=cancelling(answers),
+        )
 
     async def count(self, request: Request) -> Response:
         """Tokens the prompt of this body would take; the model is not asked."""

@@ -20,7 +20,12 @@ _ROLES: dict[str, ChatRole] = {
     "tool": "tool",
     "function": "tool",
 }
-_MEDIA = ("image", "image_url", "input_image", "audio", "input_audio", "video", "video_url", "file")
+_MEDIA = (
+    *("image", "image_url", "input_image", "audio", "input_audio", "video", "video_url"),
+    *("file", "input_file", "document"),
+)
+# a tool's result is not the user's doing: refused, it would end the conversation for good
+LEFT_OUT = "[Left out: this model reads text only.]"
 MAX_NAME_CHARS = 256
 
 
@@ -38,8 +43,9 @@ def messages_of(body: Mapping[str, Any]) -> tuple[ChatMessage, ...]:
     return tuple(_message(item, f"messages[{index}]") for index, item in enumerate(raw))
 
 
-def content_text(content: Any, where: str) -> str:
-    """Text of a content field: a string, null, or a list of parts."""
+def content_text(content: Any, where: str, *, of_tool: bool = False) -> str:
+    """Text of a content field: a string, null, or a list of parts. In the result of a tool a word
+    stands for an image or a file."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -55,7 +61,9 @@ def content_text(content: Any, where: str) -> str:
         elif not isinstance(part, dict):
             raise bad(where, "must be a string or a list of parts")
         elif part.get("type") in _MEDIA:
-            raise no_media(where)
+            if not of_tool:
+                raise no_media(where)
+            parts.append(LEFT_OUT)
         elif isinstance(text := part.get("text", part.get("refusal")), str):
             parts.append(text)
         else:
@@ -82,7 +90,7 @@ def _message(item: Any, where: str) -> ChatMessage:
     reasoning = item.get("reasoning_content", item.get("reasoning"))
     return ChatMessage(
         role=role,
-        content=content_text(item.get("content"), f"{where}.content"),
+        content=content_text(item.get("content"), f"{where}.content", of_tool=role == "tool"),
         tool_calls=_calls(item, where) if role == "assistant" else (),
         tool_call_id=str(item.get("tool_call_id") or item.get("name") or ""),
         reasoning=reasoning if isinstance(reasoning, str) and role == "assistant" else "",
@@ -169,8 +177,7 @@ def tool_choice_of(body: Mapping[str, Any], tools: tuple[Tool, ...]) -> ToolChoi
         if kind in ("required", "any"):
             return _must(tools)
         if kind == "allowed_tools":
-            inner = value.get("allowed_tools", value)
-            return _must(tools) if inner.get("mode") == "required" else ToolChoice("auto")
+            return _allowed(value.get("allowed_tools", value), tools)
         function = value.get("function", value)
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(name, str):
@@ -181,6 +188,19 @@ def tool_choice_of(body: Mapping[str, Any], tools: tuple[Tool, ...]) -> ToolChoi
             _log.debug("tool_choice of type %r treated as auto", str(kind)[:40])
             return ToolChoice("auto")
     raise bad("tool_choice", "must be auto, none, required or a function's name")
+
+
+def _allowed(value: Any, tools: tuple[Tool, ...]) -> ToolChoice:
+    """Some of the tools, of which one must or may be called."""
+    listed = value.get("tools") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(listed, list):
+        raise bad("tool_choice", "must list the tools that are allowed")
+    functions = [item.get("function", item) for item in listed if isinstance(item, dict)]
+    named = {item.get("name") for item in functions if isinstance(item, dict)}
+    names = tuple(tool.name for tool in tools if tool.name in named)
+    if not names:
+        raise bad("tool_choice", "allows only tools that are not among the tools")
+    return ToolChoice("required" if value.get("mode") == "required" else "auto", allowed=names)
 
 
 def _must(tools: tuple[Tool, ...]) -> ToolChoice:

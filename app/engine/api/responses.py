@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +50,36 @@ class ResponseStore:
 
     def __init__(self) -> None:
         self._stored: OrderedDict[str, _Stored] = OrderedDict()
+        self._items: dict[str, dict[str, Any]] = {}  # all output of the stored responses, by id
         self._size = 0
 
     def keep(self, response: dict[str, Any], items: list[dict[str, Any]]) -> None:
-        """Keeps a response; the oldest make room."""
-        size = len(json.dumps(items))
-        self._stored[response["id"]] = _Stored(response, items, size)
+        """Keeps a response to these items; the oldest make room."""
+        known = [*items, *response["output"]]
+        size = len(json.dumps(known))
+        self._stored[response["id"]] = _Stored(response, known, size)
         self._size += size
+        self._items.update({item["id"]: item for item in response["output"]})
         while len(self._stored) > MAX_STORED or self._size > MAX_STORED_CHARS:
-            _, dropped = self._stored.popitem(last=False)
-            self._size -= dropped.size
+            self._forget(next(iter(self._stored)))
+
+    def referred(self, item: dict[str, Any]) -> dict[str, Any]:
+        """The item itself, or the one it refers to: clients repeat what is stored here by id.
+
+        Raises:
+            ApiError: 404 when nothing of that id is stored.
+        """
+        if item.get("type") != "item_reference":
+            return item
+        known = self._items.get(str(item.get("id")))
+        if known is None:
+            raise ApiError(
+                404,
+                f"There is no item {str(item.get('id'))[:80]!r} here; send it whole.",
+                param="input",
+                code="item_not_found",
+            )
+        return known
 
     def find(self, response_id: str) -> _Stored:
         """A stored response.
@@ -77,8 +98,14 @@ class ResponseStore:
         return stored
 
     def drop(self, response_id: str) -> None:
-        self._size -= self.find(response_id).size
-        del self._stored[response_id]
+        self.find(response_id)
+        self._forget(response_id)
+
+    def _forget(self, response_id: str) -> None:
+        dropped = self._stored.pop(response_id)
+        self._size -= dropped.size
+        for item in dropped.response["output"]:
+            self._items.pop(item["id"], None)
 
 
 class Responses:
@@ -92,43 +119,39 @@ class Responses:
         """Answers, streamed or whole."""
         body = await read_object(request)
         note_unknown(body, _KNOWN, "responses")
-        items = given.items_of(body)
+        given.refuse_unsupported(body)
+        items = [self._store.referred(item) for item in given.items_of(body)]
         if previous := text(body, "previous_response_id"):
             items = [*self._store.find(previous).items, *items]
+        streamed, keeps = flag(body, "stream"), flag(body, "store", default=True)
         chat = await self._models.chat(text(body, "model"))
         info = chat.model.info
         offered = given.tools_of(body)
         asked = _request(body, info, items, offered.tools, priority_of(request))
+        writer = ResponseWriter(_frame(body, info), offered, sealed=_sealed(body))
         prepared = await chat.prepare(asked)
         answer = prepared.start()
-        writer = ResponseWriter(_frame(body, info), offered)
-        if not flag(body, "stream"):
-            result = await until_gone(request, whole(answer))
+        if not streamed:
+            result = await until_gone(request, whole(answer), answer.cancel)
             response = writer.response_of(result)
-            self._keep(body, response, items)
+            if keeps:
+                self._store.keep(response, items)
             return JSONResponse(response)
-        events = self._stream(body, writer, answer, items)
+        events = self._stream(writer, answer, items, keeps=keeps)
         return EventStream(
             guarded(events, writer.failed),
             ping=lambda: named_event("ping", writer.numbered("ping", {})),
+            at_end=answer.cancel,
         )
 
     async def _stream(
-        self,
-        body: Mapping[str, Any],
-        writer: ResponseWriter,
-        answer: Answer,
-        items: list[dict[str, Any]],
+        self, writer: ResponseWriter, answer: Answer, items: list[dict[str, Any]], *, keeps: bool
     ) -> AsyncGenerator[bytes, None]:
-        async for event in writer.stream(answer):
-            yield event
-        self._keep(body, writer.final, items)
-
-    def _keep(
-        self, body: Mapping[str, Any], response: dict[str, Any], items: list[dict[str, Any]]
-    ) -> None:
-        if flag(body, "store", default=True):
-            self._store.keep(response, [*items, *response["output"]])
+        async with aclosing(writer.stream(answer)) as events:
+            async for event in events:
+                if keeps and writer.ended:  # whoever reads the last event may refer to it at once
+                    self._store.keep(writer.final, items)
+                yield event
 
     async def get(self, request: Request) -> Response:
         """A response that was stored."""
@@ -170,6 +193,12 @@ def _request(
         template_options=options,
         priority=priority,
     )
+
+
+def _sealed(body: Mapping[str, Any]) -> bool:
+    """Whether the client wants reasoning in the one form that it can hand back without a store."""
+    include = body.get("include")
+    return isinstance(include, list) and "reasoning.encrypted_content" in include
 
 
 def _frame(body: Mapping[str, Any], info: ModelInfo) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,8 +19,22 @@ _ROLES: dict[str, ChatRole] = {
     "user": "user",
     "assistant": "assistant",
 }
+_SEAL = "garret:"
 _CALLS = ("function_call", "custom_tool_call")
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
+
+
+def refuse_unsupported(body: Mapping[str, Any]) -> None:
+    """Fields that ask for something else than an answer to this input.
+
+    Raises:
+        ApiError: 400; ignoring them would give an answer to another question.
+    """
+    if body.get("background") is True:
+        raise bad("background", "is not supported: ask for a stream instead")
+    for name in ("conversation", "prompt"):
+        if body.get(name) is not None:
+            raise bad(name, "is not supported: send the input itself")
 
 
 def items_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -61,7 +76,7 @@ def messages_of(items: Sequence[Mapping[str, Any]], instructions: str) -> tuple[
                 out.append(ChatMessage("assistant", "", (call,), reasoning=reasoning))
             reasoning = ""
         elif kind in _OUTPUTS:
-            text = content_text(item.get("output"), f"{where}.output")
+            text = content_text(item.get("output"), f"{where}.output", of_tool=True)
             out.append(ChatMessage("tool", text, tool_call_id=str(item.get("call_id") or "")))
         elif kind == "reasoning":
             reasoning = _reasoning(item)
@@ -89,10 +104,24 @@ def _call(item: Mapping[str, Any], where: str) -> ToolCall:
     return ToolCall(str(item.get("call_id") or ""), name, arguments_text(arguments))
 
 
+def sealed(reasoning: str) -> str:
+    """Reasoning as the opaque text that clients hand back; nothing in it is secret."""
+    return _SEAL + base64.b64encode(reasoning.encode("utf-8", "replace")).decode()
+
+
+def _unsealed(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(_SEAL):
+        return ""
+    try:
+        return base64.b64decode(value.removeprefix(_SEAL), validate=True).decode("utf-8")
+    except ValueError:
+        return ""
+
+
 def _reasoning(item: Mapping[str, Any]) -> str:
     parts = item.get("content")
-    if not isinstance(parts, list):
-        return ""
+    if not isinstance(parts, list) or not parts:
+        return _unsealed(item.get("encrypted_content"))
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
 
 

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from typing import Any
 
 from app.core.events import Usage
-from app.engine.api.answers import WholeAnswer, new_call_id
+from app.engine.api.answers import WholeAnswer, new_call_id, timings_json
 from app.engine.api.errors import ApiError
-from app.engine.api.responses_input import OfferedTools
+from app.engine.api.responses_input import OfferedTools, sealed
 from app.engine.api.sse import named_event
 from app.engine.chat.answer import Answer
 from app.engine.chat.template_input import parse_arguments
@@ -29,14 +29,19 @@ _Event = tuple[str, dict[str, Any]]
 
 
 class ResponseWriter:
-    """One answer. `frame` is the response as it stands before any output."""
+    """One answer. `frame` is the response as it stands before any output; with `sealed`, reasoning
+    also goes out in the form that clients hand back."""
 
-    def __init__(self, frame: dict[str, Any], offered: OfferedTools) -> None:
+    def __init__(
+        self, frame: dict[str, Any], offered: OfferedTools, *, sealed: bool = False
+    ) -> None:
         self._frame = frame
         self._offered = offered
         self._sequence = -1
         self._items: list[dict[str, Any]] = []
         self._open = ""
+        self._sealed = sealed
+        self.ended = False
         self.final: dict[str, Any] = frame
 
     def numbered(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +58,7 @@ class ResponseWriter:
     def response_of(self, result: WholeAnswer) -> dict[str, Any]:
         """The answer in one piece."""
         if result.reasoning:
-            self._items.append(_reasoning_item(result.reasoning))
+            self._items.append(self._seal(_reasoning_item(result.reasoning)))
         if result.text.strip() or not result.calls:
             part = _text_part(result.text, result.logprobs)
             self._items.append(_message_item("completed", [part]))
@@ -72,7 +77,7 @@ class ResponseWriter:
                 for kind, data in self._events(event):
                     yield self._write(kind, data)
                 if isinstance(event, AnswerEnded):
-                    self.final = self._ended(event)
+                    self.final, self.ended = self._ended(event), True
                     done = self.final["status"]
                     yield self._write(f"response.{done}", {"response": self.final})
 
@@ -141,10 +146,13 @@ class ResponseWriter:
         item = self._items[-1]
         events: list[_Event] = []
         if self._open == "call":
+            done = {"item_id": item["id"], "output_index": len(self._items) - 1}
             if item["type"] == "custom_tool_call":
                 self._fill(item, item["input"])
+                name = "response.custom_tool_call_input"
+                events.append((f"{name}.delta", {**done, "delta": item["input"]}))
+                events.append((f"{name}.done", {**done, "input": item["input"]}))
             else:
-                done = {"item_id": item["id"], "output_index": len(self._items) - 1}
                 call = {"name": item["name"], "arguments": item["arguments"]}
                 events.append(("response.function_call_arguments.done", {**done, **call}))
         else:
@@ -156,6 +164,7 @@ class ResponseWriter:
             events.append((f"response.{name}.done", done))
             events.append(("response.content_part.done", {**self._place(), "part": dict(part)}))
         item["status"] = "completed"
+        self._seal(item)
         self._open = ""
         finished = {"output_index": len(self._items) - 1, "item": _copy(item)}
         return [*events, ("response.output_item.done", finished)]
@@ -177,6 +186,11 @@ class ResponseWriter:
             item["namespace"] = namespace
         return item
 
+    def _seal(self, item: dict[str, Any]) -> dict[str, Any]:
+        if self._sealed and item["type"] == "reasoning":
+            item["encrypted_content"] = sealed(item["content"][0]["text"])
+        return item
+
     def _fill(self, item: dict[str, Any], arguments: str) -> None:
         if item["type"] == "custom_tool_call":
             item["input"] = str(parse_arguments(arguments).get("input", ""))
@@ -191,6 +205,7 @@ class ResponseWriter:
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
             "output": self._items,
             "usage": _usage(ended.usage),
+            "timings": timings_json(ended.timings),
         }
 
 

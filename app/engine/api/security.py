@@ -60,7 +60,8 @@ class SecurityMiddleware:
         headers = _Headers(scope["headers"])
         try:
             self._check(scope, headers)
-            if self._running >= MAX_CONCURRENT:
+            # other programs may fill all places; the app's own window still gets through
+            if self._running >= MAX_CONCURRENT and not scope["garret.app"]:
                 raise ApiError(429, "Too many requests at once.", code="engine_busy")
         except ApiError as error:
             shape = shape_of(scope["path"], anthropic_header=headers.has(b"anthropic-version"))

@@ -39,7 +39,8 @@ class EventStream(Response):
 
     Headers go out at once, since the first token of a long prompt can take minutes; `ping` is
     sent whenever nothing else was for a while. A client that goes away closes the generator,
-    also in the middle of a silence.
+    also in the middle of a silence. `at_end` is called however it ends, also when the generator
+    was never begun: an answer that nobody reads must not go on being written.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class EventStream(Response):
         ping: Callable[[], bytes] = lambda: COMMENT,
         ping_s: float | None = None,
         media_type: str = "text/event-stream",
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -58,6 +60,7 @@ class EventStream(Response):
         self._events = events
         self._ping = ping
         self._ping_s = PING_S if ping_s is None else ping_s
+        self._at_end = at_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
@@ -91,6 +94,7 @@ class EventStream(Response):
             await _end(gone)
             if following is not None:
                 await _end(following)
+            self._at_end()
             await self._events.aclose()
 
 
@@ -99,8 +103,11 @@ async def _next(events: AsyncGenerator[bytes, None]) -> bytes:
     return await anext(events)
 
 
-async def until_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of some work, which is cancelled when the client goes away.
+async def until_gone(
+    request: Request, work: Coroutine[Any, Any, _T], at_end: Callable[[], None] = lambda: None
+) -> _T:
+    """The result of some work, which is cancelled when the client goes away. `at_end` is called
+    however it ends, also when the work was never begun.
 
     Raises:
         ClientGone: it did.
@@ -113,6 +120,7 @@ async def until_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
             raise ClientGone
         return task.result()
     finally:
+        at_end()
         await _end(gone)
         await _end(task)
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
+from app.core.errors import ContextFull
 from app.core.events import Timings, Usage
 from app.engine.chat.forcing import Forcing, forcing_for
 from app.engine.chat.parsing.events import OutputParser
@@ -76,6 +77,7 @@ class ChatModel:
         self.tool_format = "" if found is GENERIC else found.name
 
     def _prepare(self, request: ChatRequest) -> PreparedAnswer:
+        refuse_hopeless(request, self._prompts.control.longest_bytes, self.model.info.n_ctx)
         template = self._prompts.template_for(tools=bool(request.tools))
         tool_format = detect_format(template, self._prompts.capabilities(template))
         forcing = forcing_for(request, tool_format, template)
@@ -84,6 +86,26 @@ class ChatModel:
             forcing = replace(forcing, opening="\n</think>\n\n" + forcing.opening)
             built = self._prompts.build(request, forcing.opening)
         return PreparedAnswer(self._prompts, self.model, request, built, tool_format, forcing)
+
+
+def refuse_hopeless(request: ChatRequest, longest_bytes: int, context_tokens: int) -> None:
+    """Spares rendering and tokenizing, which take seconds for megabytes, what cannot fit: no token
+    is longer than the longest, and every message and tool takes one.
+
+    Raises:
+        ContextFull: with the least number of tokens that the prompt can have.
+    """
+    said = [m for m in request.messages if m.role != "assistant" and m.content]
+    size = sum(len(message.content) for message in said)  # characters: at most their bytes
+    least = max(len(said) + len(request.tools), size // longest_bytes if longest_bytes else 0)
+    if context_tokens and least > context_tokens:
+        raise ContextFull(
+            f"The conversation is too long: at least {least:,} tokens do not fit into "
+            f"{context_tokens:,}.",
+            "Start a new chat, shorten this one, or load the model with a longer context.",
+            prompt_tokens=least,
+            context_tokens=context_tokens,
+        )
 
 
 @dataclass(slots=True)
@@ -164,6 +186,7 @@ class PreparedAnswer:
                 priority=request.priority,
                 ignore_eos=request.ignore_eos,
                 report_special=self._format.special,
+                tag=request.tag,
             )
         )
         parser = make_parser(
@@ -211,9 +234,12 @@ class Answer:
         self._calls = 0
         self._logprobs: tuple[TokenLogprob, ...] = ()
         self._enough = False
+        self._over = False
 
     def cancel(self) -> None:
-        self._generation.cancel()
+        """Stops the generation, unless it has come to its end."""
+        if not self._over:
+            self._generation.cancel()
 
     async def events(self) -> AsyncGenerator[AnswerEvent, None]:
         """Events as they come; the last is AnswerEnded.
@@ -230,6 +256,7 @@ class Answer:
                     yield item
                 elif isinstance(item, Finished):
                     ended = item
+                    self._over = True
                 elif not self._enough:
                     for event in self._read(item):
                         yield event
@@ -290,9 +317,12 @@ class PlainAnswer:
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
+        self._over = False
 
     def cancel(self) -> None:
-        self._generation.cancel()
+        """Stops the generation, unless it has come to its end."""
+        if not self._over:
+            self._generation.cancel()
 
     async def events(self) -> AsyncGenerator[AnswerEvent, None]:
         """Events as they come; the last is AnswerEnded.
@@ -300,7 +330,6 @@ class PlainAnswer:
         Raises:
             GarretError: the generation failed.
         """
-        ended = False
         try:
             async for item in self._generation:
                 if isinstance(item, Chunk):
@@ -308,12 +337,11 @@ class PlainAnswer:
                 elif isinstance(item, Progress):
                     yield item
                 else:
-                    ended = True
+                    self._over = True
                     reason: FinishReason = "length" if item.reason == "length" else "stop"
                     yield AnswerEnded(reason, item.usage, item.timings, item.stop_text)
         finally:
-            if not ended:
-                self._generation.cancel()
+            self.cancel()
 
 
 def _ends_in_thinking(prompt_text: str) -> bool:

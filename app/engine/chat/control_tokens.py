@@ -34,8 +34,12 @@ def control_texts(tokenizer: Tokenizer, n_vocab: int) -> tuple[str, ...]:
 class ControlTokens:
     """The control tokens of one vocabulary, ready to be searched for."""
 
-    def __init__(self, texts: tuple[str, ...], eog_texts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, texts: tuple[str, ...], eog_texts: tuple[str, ...] = (), longest_bytes: int = 0
+    ) -> None:
+        """`longest_bytes` is the size of the vocabulary's longest token; 0 for not known."""
         self.texts = texts
+        self.longest_bytes = longest_bytes
         self._any = _alternatives(texts)
         self._eog = _alternatives(eog_texts)
         self._starts = {text[:size] for text in texts for size in range(1, len(text))}
@@ -49,7 +53,9 @@ class ControlTokens:
             for token_id in range(n_vocab)
             if tokenizer.is_eog(token_id)
         )
-        return cls(control_texts(tokenizer, n_vocab), tuple(text for text in eog if text))
+        longest = max((len(tokenizer.piece(i, special=True)) for i in range(n_vocab)), default=0)
+        found = control_texts(tokenizer, n_vocab)
+        return cls(found, tuple(text for text in eog if text), longest)
 
     def offsets(self, text: str) -> list[int]:
         """Where control tokens start in rendered text, in order."""

@@ -33,7 +33,7 @@ def forcing_for(request: ChatRequest, tool_format: ToolFormat, template: str) ->
     """What the request's tool_choice or response format demands; nothing for most requests.
 
     Raises:
-        EngineRefused: status 400, for a response schema no grammar can hold.
+        EngineRefused: status 400, for schemas no grammar can hold.
     """
     choice = request.tool_choice
     shape = shape_of(tool_format, template)
@@ -45,7 +45,7 @@ def forcing_for(request: ChatRequest, tool_format: ToolFormat, template: str) ->
             opening += written_name(shape, choice.name) + shape.between
         rules = Rules()
         root = call_rule(rules, shape, tools, named=named)
-        return Forcing(opening, Grammar(rules.text(root)), closes_thinking=True)
+        return Forcing(opening, _grammar(rules, root), closes_thinking=True)
     if request.json_schema is None:
         return Forcing()
     rules = Rules()
@@ -65,6 +65,16 @@ def forcing_for(request: ChatRequest, tool_format: ToolFormat, template: str) ->
         call = call_rule(rules, shape, request.callable_tools, named=False)
         final = f"{literal(_HARMONY_FINAL)} " if tool_format.name == "harmony" else ""
         root = f"{final}{root} | {literal(shape.before)} {call}"
-        return Forcing("", Grammar(rules.text(root)), closes_thinking=True)
+        return Forcing("", _grammar(rules, root), closes_thinking=True)
     opening = _HARMONY_FINAL if tool_format.name == "harmony" else ""
-    return Forcing(opening, Grammar(rules.text(root)), closes_thinking=True)
+    return Forcing(opening, _grammar(rules, root), closes_thinking=True)
+
+
+def _grammar(rules: Rules, root: str) -> Grammar:
+    if rules.is_too_large:
+        raise EngineRefused(
+            "The schemas of this request are too large to be enforced.",
+            "Offer fewer tools, or a simpler schema.",
+            status=400,
+        )
+    return Grammar(rules.text(root))

@@ -45,10 +45,12 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Whether a tool may, must or must not be called. `name` is set for "named"."""
+    """Whether a tool may, must or must not be called. `name` is set for "named"; `allowed` are the
+    only ones that count, where not all do."""
 
     mode: ToolMode = "auto"
     name: str = ""
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class ChatRequest:
     `json_schema` asks for JSON of that schema ({} is any object). `prefill` is text the answer
     must begin with. `deferred_tools` may be called but are not listed in the prompt's front: they
     were described later in the conversation, and listing them would change what is already read.
+    `tag` marks what is kept of the conversation on disk.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -73,10 +76,13 @@ class ChatRequest:
     prefill: str = ""
     priority: int = 1
     ignore_eos: bool = False
+    tag: str = ""
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:
-        return (*self.tools, *self.deferred_tools)
+        """The tools a call may name; the prompt lists `tools` whatever the choice is."""
+        every, allowed = (*self.tools, *self.deferred_tools), self.tool_choice.allowed
+        return tuple(tool for tool in every if tool.name in allowed) if allowed else every
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 MAX_REPEAT = 1000
+MAX_GRAMMAR_CHARS = 1_000_000
 _NAME = re.compile(r"[^a-zA-Z0-9-]+")
 
 BASE: dict[str, str] = {
@@ -42,6 +43,13 @@ class Rules:
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._chars = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether llama.cpp would take seconds to read it, with everybody waiting."""
+        return self._chars > MAX_GRAMMAR_CHARS
 
     def base(self, name: str) -> str:
         """One of the basic rules, with what it needs."""
@@ -53,16 +61,18 @@ class Rules:
 
     def reserve(self, hint: str) -> str:
         """A fresh name, for a rule that refers to itself."""
-        stem = _NAME.sub("-", hint).strip("-")[:60] or "rule"
-        name, number = f"r-{stem}", 1
+        stem = _NAME.sub("-", hint[:60]).strip("-") or "rule"
+        name, number = f"r-{stem}", self._numbers.get(stem, 1)
         while name in self._rules:
             number += 1
             name = f"r-{stem}-{number}"
+        self._numbers[stem] = number
         self._rules[name] = ""
         return name
 
     def define(self, name: str, body: str) -> str:
         self._rules[name] = body
+        self._chars += len(name) + len(body)
         return name
 
     def add(self, hint: str, body: str) -> str:

@@ -52,7 +52,7 @@ class SchemaGrammar:
             UnsupportedSchema: it says something no grammar can.
         """
         self._count += 1
-        if depth > _MAX_DEPTH or self._count > _MAX_RULES:
+        if depth > _MAX_DEPTH or self._count > _MAX_RULES or self._rules.is_too_large:
             raise UnsupportedSchema("a schema this deep or large")
         if schema is True or schema == {}:
             return self._rules.base("value")
@@ -70,6 +70,8 @@ class SchemaGrammar:
         if isinstance(values := schema.get("enum"), list):
             if not values:
                 raise UnsupportedSchema("an empty enum")
+            if len(values) > _MAX_RULES:
+                raise UnsupportedSchema("an enum this long")
             return self._rules.add(hint, " | ".join(json_literal(value) for value in values))
         return None
 
@@ -149,6 +151,10 @@ class SchemaGrammar:
             extra.get("properties"), Mapping
         ):
             merged["properties"] = {**base["properties"], **extra["properties"]}
+            # joining many long lists takes longer than writing their rules
+            self._count += len(merged["properties"]) // 8
+            if self._count > _MAX_RULES:
+                raise UnsupportedSchema("a schema this deep or large")
         if isinstance(base.get("required"), list) and isinstance(extra.get("required"), list):
             merged["required"] = [*base["required"], *extra["required"]]
         return merged
@@ -171,7 +177,7 @@ class SchemaGrammar:
             f'( {tail} ( ws "," ws {tail} )* )? ws "}}"' if tail else '"}"',
         )
         for name, inner in reversed(listed.items()):
-            value = self.rule(inner, f"{hint}-{name}", depth + 1)
+            value = self.rule(inner, f"{hint[:40]}-{name[:40]}", depth + 1)
             pair = f'{json_literal(name)} ws ":" ws {value}'
             before = {
                 True: f'ws "," ws {pair} {following[True]}',
