@@ -5,7 +5,8 @@
                  └── restarting ←───┴── death ┘ → failed (after MAX_DEATHS in DEATH_WINDOW_S)
 
 After a death the engine is started again with a growing pause and the last model is loaded again,
-unless it was that load which killed it: then the failure stands until the user chooses.
+unless that load killed it, or the engine fell MAX_FALLS times soon after: then the model is the
+suspect, and the failure stands until the user loads it or another one.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ from app.core.events import TurnEvent
 from app.core.ports import TurnRequest
 
 MAX_DEATHS = 5
-DEATH_WINDOW_S = 120.0
+DEATH_WINDOW_S = 600.0
+MAX_FALLS = 3
+# A model that has answered for this long did not bring the engine down by being there.
+STEADY_S = 120.0
 _BACK_OFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -79,7 +83,10 @@ class EngineSupervisor:
         self._load_task: asyncio.Task[ModelInfo] | None = None
         self._spec: LoadSpec | None = None
         self._deaths: deque[float] = deque()
+        self._falls = 0
+        self._ready_at = 0.0
         self._changed = asyncio.Event()
+        self.suspect = ""  # id of the model with which the engine died
         self.view = EngineView()
 
     # -- life -------------------------------------------------------------------------------
@@ -112,11 +119,13 @@ class EngineSupervisor:
         self._show(phase="stopped", model=None, error=None, loading_id=None)
 
     async def restart(self) -> None:
-        """A fresh start on request, with the last model."""
+        """A fresh start on request, with the last model unless the engine died of it."""
         spec = self._spec
         await self.stop()
         await self.start()
-        if spec is not None:
+        if self.suspect:
+            self._show(error=_not_again(self.suspect))
+        elif spec is not None:
             await self.load(spec)
 
     # -- models -----------------------------------------------------------------------------
@@ -131,6 +140,7 @@ class EngineSupervisor:
             self._load_task.cancel()
             with contextlib.suppress(asyncio.CancelledError, GarretError):
                 await self._load_task
+        self._falls, self.suspect = 0, ""
         return await asyncio.shield(self._begin_load(spec))
 
     async def cancel_load(self) -> None:
@@ -236,17 +246,30 @@ class EngineSupervisor:
         while True:
             assert self._process is not None
             await self._process.wait()
-            error = self._process.death()
-            culprit = self.view.loading_id
+            error: GarretError = self._process.death()
+            culprit, spec = self.view.loading_id, self._spec
+            if culprit is not None:
+                self._blame(culprit)
+                error = _load_death(error, culprit)
+            elif spec is not None and self._has_fallen_again():
+                self._blame(spec.model_id)
+                error = _use_death(error, spec.model_id)
             await self._settle_load(error)
             await self._drop()
             if not await self._revive(error):
                 return
-            if culprit is not None:
-                self._spec = None
-                self._show(phase="idle", error=_load_death(error, culprit))
+            if self.suspect:
+                self._show(phase="idle", error=error)
             elif self._spec is not None:
                 self._begin_load(self._spec).add_done_callback(_retrieve)
+
+    def _has_fallen_again(self) -> bool:
+        steady = time.monotonic() - self._ready_at > STEADY_S
+        self._falls = 1 if steady else self._falls + 1
+        return self._falls >= MAX_FALLS
+
+    def _blame(self, model_id: str) -> None:
+        self._spec, self.suspect = None, model_id
 
     async def _settle_load(self, error: GarretError) -> None:
         task = self._load_task
@@ -261,7 +284,7 @@ class EngineSupervisor:
             while self._deaths and now - self._deaths[0] > DEATH_WINDOW_S:
                 self._deaths.popleft()
             if len(self._deaths) >= MAX_DEATHS:
-                self._show(phase="failed", model=None, loading_id=None, error=error)
+                self._show(phase="failed", model=None, loading_id=None, error=_gave_up(error))
                 return False
             self._show(phase="restarting", model=None, loading_id=None, error=error)
             await asyncio.sleep(_BACK_OFF_S[min(len(self._deaths), len(_BACK_OFF_S)) - 1])
@@ -290,6 +313,7 @@ class EngineSupervisor:
                 self._spec = None
                 self._show(phase="idle", loading_id=None, error=error)
             raise
+        self._ready_at = time.monotonic()
         self._show(phase="ready", model=model, loading_id=None, load_fraction=1.0, error=None)
         return model
 
@@ -368,6 +392,33 @@ def _load_death(error: GarretError, model_id: str) -> GarretError:
     return EngineDied(
         f"The engine stopped while it was loading {model_id}; the file may be damaged.",
         "Verify the model, or choose another one.",
+        **error.facts,
+    )
+
+
+def _use_death(error: GarretError, model_id: str) -> EngineDied:
+    return EngineDied(
+        f"The engine stopped {MAX_FALLS} times soon after {model_id} was loaded.",
+        "Load it with a shorter context, verify its file, or choose another model.",
+        **error.facts,
+    )
+
+
+def _not_again(model_id: str) -> EngineDied:
+    return EngineDied(
+        f"{model_id} was not loaded again, because the engine stopped with it.",
+        "Choose another model, or load this one once more.",
+        model_id=model_id,
+    )
+
+
+def _gave_up(error: GarretError) -> GarretError:
+    """A crash says that the engine is started again by itself, which is over now."""
+    if error.facts.get("reason") != "crash" or not isinstance(error, EngineDied):
+        return error
+    return EngineDied(
+        "The engine stopped again and again, so it stays off now.",
+        "Start it again with another model or a shorter context; its log says more.",
         **error.facts,
     )
 

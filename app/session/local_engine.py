@@ -120,10 +120,11 @@ class LocalEngine:
         await self._supervisor.cancel_load()
 
     async def start_engine(self) -> None:
-        """A fresh start after a failure."""
+        """A fresh start after a failure. A model of which the engine died is left to the user."""
         try:
             await self._supervisor.restart()
-            if self.view.phase == "idle" and self._spec is not None:
+            blamed = self._supervisor.suspect
+            if self.view.phase == "idle" and self._spec is not None and not blamed:
                 await self._load(self._spec)
         except GarretError:
             return

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.client.supervisor import EngineSupervisor, SupervisedChatEngine
+from app.client.supervisor import MAX_FALLS, EngineSupervisor, SupervisedChatEngine
 from app.core.control import EngineBoot, LoadSpec
 from app.core.engine_view import EngineView
 from app.core.errors import BadModelFile, EngineDied, EngineNotInstalled, NoModelLoaded, OutOfMemory
@@ -112,6 +112,75 @@ def test_engine_that_dies_on_load_is_not_loaded_for_ever(tmp_path: Path) -> None
     run(body, tmp_path / "engine.log")
 
 
+def test_a_model_that_kills_every_start_is_not_loaded_by_a_restart(tmp_path: Path) -> None:
+    async def body(supervisor: EngineSupervisor, views: list[EngineView]) -> None:
+        await supervisor.start()
+        with pytest.raises(EngineDied):
+            await supervisor.load(spec("dies-on-load"))
+        await until(lambda: supervisor.view.phase == "idle" and supervisor.view.error is not None)
+        for _ in range(2):
+            views.clear()
+            await supervisor.restart()
+            assert "loading" not in [view.phase for view in views]
+            error = supervisor.view.error
+            assert error is not None
+            assert "dies-on-load was not loaded again" in error.sentence
+            assert error.remedy
+        await supervisor.load(spec("good"))
+        await supervisor.restart()
+        assert (supervisor.view.phase, supervisor.suspect) == ("ready", "")
+
+    run(body, tmp_path / "engine.log")
+
+
+def test_a_model_that_dies_of_every_question_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.client.supervisor._BACK_OFF_S", (0.0,))
+
+    async def body(supervisor: EngineSupervisor, views: list[EngineView]) -> None:
+        await supervisor.start()
+        await supervisor.load(spec("good"))
+        engine = SupervisedChatEngine(supervisor)
+        asked = 0
+        while supervisor.view.phase != "idle" and asked < 20:  # a client that never gives up
+            asked += 1
+            with pytest.raises(EngineDied):
+                await answer(engine, "die")
+            await until(lambda: supervisor.view.phase in ("ready", "idle"))
+        assert asked == MAX_FALLS
+        error = supervisor.view.error
+        assert error is not None
+        assert error.sentence == "The engine stopped 3 times soon after good was loaded."
+        assert error.remedy
+        with pytest.raises(EngineDied, match="3 times"):
+            await answer(engine, "hi")
+        await supervisor.restart()
+        assert supervisor.view.phase == "idle"
+        await supervisor.load(spec("good"))  # what the user asks for is done
+        assert isinstance((await answer(engine, "hi"))[-1], TurnEnded)
+
+    run(body, tmp_path / "engine.log")
+
+
+def test_a_death_long_after_the_last_is_no_fall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.client.supervisor._BACK_OFF_S", (0.0,))
+    monkeypatch.setattr("app.client.supervisor.STEADY_S", -1.0)
+
+    async def body(supervisor: EngineSupervisor, views: list[EngineView]) -> None:
+        await supervisor.start()
+        await supervisor.load(spec("good"))
+        engine = SupervisedChatEngine(supervisor)
+        for _ in range(MAX_FALLS):
+            with pytest.raises(EngineDied):
+                await answer(engine, "die")
+        assert isinstance((await answer(engine, "hi"))[-1], TurnEnded)
+
+    run(body, tmp_path / "engine.log")
+
+
 def test_bad_file_leaves_the_engine_alive_with_one_sentence(tmp_path: Path) -> None:
     async def body(supervisor: EngineSupervisor, views: list[EngineView]) -> None:
         await supervisor.start()
@@ -172,6 +241,8 @@ def test_engine_that_always_dies_ends_as_failed(
                 os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(0.01)
         assert len(killed) == 5
+        assert isinstance(supervisor.view.error, EngineDied)
+        assert "started again by itself" not in supervisor.view.error.remedy
 
     run(body, tmp_path / "engine.log")
 
