@@ -20,6 +20,7 @@ from app.core.engine_view import EngineView
 from app.core.errors import GarretError
 from app.core.logs import log_to_file
 from app.core.paths import Paths, find_paths
+from app.core.prompt_states import PromptStates, tag_of
 from app.core.settings import Settings
 from app.session.engine_seat import EngineSeat
 from app.storage.storage import Storage, open_storage
@@ -138,7 +139,7 @@ async def _run_window(
     gc.freeze()  # what is there now stays to the end
     gc.enable()
     tasks.start("engine-open", _seat_engine(seat, paths, settings, spare))
-    tasks.start("maintain", _maintain(storage, window))
+    tasks.start("maintain", _maintain(storage, window, PromptStates(paths.prefix_cache)))
     tasks.start("mirror", _mirror(storage, settings))
     tasks.start("pages", late.build(window, paths, settings, seat, theme, icons, tasks))
     try:
@@ -292,14 +293,21 @@ async def _mirror(storage: Storage, settings: Settings) -> None:
     await module.keep_mirror(storage, lambda: settings.text("chat.mirror_folder"))
 
 
-async def _maintain(storage: Storage, window: MainWindow) -> None:
-    """Checks, backs up and tidies now and daily; says what the user should know."""
+async def _maintain(storage: Storage, window: MainWindow, states: PromptStates) -> None:
+    """Checks, backs up and tidies now and daily; says what the user should know.
+
+    A chat that is deleted for good takes along what the engine kept of it, also when Garret was
+    ended in between.
+    """
+    storage.chats.on_purged = lambda uids: states.forget(map(tag_of, uids))
     if storage.recovery is not None:
         window.toast.say(storage.recovery.sentence, is_problem=True)
     await asyncio.sleep(_FIRST_SECONDS_S)
     while True:
         try:
             await storage.maintain()
+            known = [tag_of(uid) for uid in await storage.chats.uids()]
+            await asyncio.to_thread(states.keep_only, known)
         except GarretError as error:
             window.show_problem(error)
         await asyncio.sleep(_DAY_S)

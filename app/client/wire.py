@@ -38,7 +38,8 @@ def messages_to_wire(messages: tuple[Message, ...] | list[Message]) -> list[dict
 def request_to_wire(request: TurnRequest, *, progress: bool) -> dict[str, Any]:
     """The body of a streaming chat completion.
 
-    `progress` asks for llama-server's prompt progress; only engines known to take it get it.
+    `progress` asks for llama-server's prompt progress; only our own engine gets it, and the tag of
+    the conversation with it.
     """
     body: dict[str, Any] = {
         "model": request.model,
@@ -49,6 +50,8 @@ def request_to_wire(request: TurnRequest, *, progress: bool) -> dict[str, Any]:
     }
     if progress:
         body["return_progress"] = True
+        if request.conversation_tag:
+            body["conversation_tag"] = request.conversation_tag
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.stop:

@@ -26,7 +26,8 @@ class TurnRequest:
     `sampling` holds only what differs from the model's recommended values, in the endpoint's own
     names (temperature, top_p, top_k, min_p, seed, presence_penalty, …). `tool_choice` is "auto",
     "none", "required" or a tool's name. `response_schema` asks for JSON of that schema.
-    `extra` is merged into the request body as it is.
+    `extra` is merged into the request body as it is. `conversation_tag` marks what our own engine
+    keeps of the conversation on disk (`app.core.prompt_states`).
     """
 
     model: str
@@ -38,6 +39,7 @@ class TurnRequest:
     stop: Sequence[str] = ()
     response_schema: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    conversation_tag: str = ""
 
 
 class ChatEngine(Protocol):

@@ -11,6 +11,7 @@ from typing import TypeVar
 from app.core.errors import GarretError
 from app.core.messages import AttachmentPart, Message, TextPart
 from app.core.ports import ChatEngine, TurnRequest
+from app.core.prompt_states import tag_of
 from app.session.context import (
     ContextUse,
     RereadCost,
@@ -254,7 +255,12 @@ class ChatSession:
             if question is not None and is_new:
                 yield MessageStored(question)
             if question is not None and room is not None:
-                maker = RoomMaker(self.engine, self._storage.messages, answer.details.model)
+                maker = RoomMaker(
+                    self.engine,
+                    self._storage.messages,
+                    answer.details.model,
+                    tag_of((await self._storage.chats.get(self.chat_id)).uid),
+                )
                 try:
                     async with aclosing(maker.make(room, question)) as steps:
                         async for step in steps:
@@ -281,6 +287,7 @@ class ChatSession:
             model=answer.details.model,
             messages=branch_prompt(chat.system_prompt, history),
             sampling={**chat.sampling, "seed": answer.details.seed or 0},
+            conversation_tag=tag_of(chat.uid),
         )
 
     async def _details(self) -> AnswerDetails:

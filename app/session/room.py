@@ -93,10 +93,13 @@ async def _summary_prompt(
 class RoomMaker:
     """Carries a plan out: writes the summary if one is wanted, stores where reading begins."""
 
-    def __init__(self, engine: ChatEngine, messages: MessageTree, model: str) -> None:
+    def __init__(
+        self, engine: ChatEngine, messages: MessageTree, model: str, conversation_tag: str = ""
+    ) -> None:
         self._engine = engine
         self._messages = messages
         self._model = model
+        self._tag = conversation_tag
 
     async def make(
         self, plan: RoomPlan, question: StoredMessage
@@ -108,7 +111,11 @@ class RoomMaker:
         summary = ""
         if plan.to_summarise:
             request = TurnRequest(
-                self._model, plan.to_summarise, max_tokens=plan.summary_tokens, tool_choice="none"
+                self._model,
+                plan.to_summarise,
+                max_tokens=plan.summary_tokens,
+                tool_choice="none",
+                conversation_tag=self._tag,
             )
             yield MakingRoom("")
             async with aclosing(self._engine.stream(request)) as events:

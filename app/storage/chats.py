@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.core.errors import StorageError
@@ -31,11 +32,13 @@ _SILENT = frozenset(
 
 
 class ChatStore:
-    """Chats without their messages."""
+    """Chats without their messages. `on_purged` is told the uids of chats deleted for good, in a
+    thread of its own."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._db = database
         self._clock = clock
+        self.on_purged: Callable[[Sequence[str]], object] = lambda _uids: None
 
     async def list(
         self,
@@ -140,12 +143,25 @@ class ChatStore:
         """Deletes for good what has been in the trash longer; 0 empties it. Says how many."""
         limit = self._clock() - older_than_s
 
-        def job(connection: sqlite3.Connection) -> int:
-            return connection.execute(
-                "DELETE FROM chats WHERE trashed_at IS NOT NULL AND trashed_at <= ?", (limit,)
-            ).rowcount
+        def job(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(
+                "DELETE FROM chats WHERE trashed_at IS NOT NULL AND trashed_at <= ? RETURNING uid",
+                (limit,),
+            ).fetchall()
+            return [str(row[0]) for row in rows]
 
-        return await self._db.write(job)
+        gone = await self._db.write(job)
+        if gone:
+            await asyncio.to_thread(self.on_purged, gone)
+        return len(gone)
+
+    async def uids(self) -> frozenset[str]:
+        """Every chat there is, the trash included."""
+
+        def job(connection: sqlite3.Connection) -> frozenset[str]:
+            return frozenset(str(row[0]) for row in connection.execute("SELECT uid FROM chats"))
+
+        return await self._db.read(job)
 
     async def duplicate(self, chat_id: int, *, upto_message: int | None = None) -> Chat:
         """A copy with all branches, or only the path to `upto_message`: a branch as a new chat."""

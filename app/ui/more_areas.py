@@ -7,6 +7,7 @@ from collections.abc import Callable
 from app.core.engine_view import EngineView
 from app.core.network_log import NetworkLog
 from app.core.paths import Paths
+from app.core.prompt_states import PromptStates
 from app.core.settings import Settings
 from app.library.service import LibraryService
 from app.session.agent_session import AgentSession
@@ -91,7 +92,8 @@ class MoreAreas:
             self._first_run.other_computer_wanted.connect(lambda: page.show_section("engine"))
             panel = PrivacyPanel(theme)
             page.add_extra("privacy", panel)
-            PrivacyControl(panel, log, tasks, lambda: seat.view.pid)
+            states = PromptStates(self._paths.prefix_cache)
+            PrivacyControl(panel, log, tasks, lambda: seat.view.pid, states)
         self._first_run.other_computer_wanted.connect(lambda: window.show_page("settings"))
         self._first_run.start()
         self.set_engine_view(seat.view)

@@ -59,10 +59,16 @@ def test_trash_can_be_undone_and_is_emptied_after_thirty_days(tmp_path: Path) ->
         await storage.chats.restore(kept)
         await storage.chats.trash(lost)
         assert [chat.id for chat in await storage.chats.list("trash")] == [lost]
+        gone: list[str] = []
+        storage.chats.on_purged = gone.extend
+        uids = await storage.chats.uids()
+        uid = (await storage.chats.get(lost)).uid
         clock.now += 29 * 86_400
         assert await storage.chats.purge() == 0
         clock.now += 2 * 86_400
         assert await storage.chats.purge() == 1
+        assert gone == [uid]
+        assert uids - await storage.chats.uids() == {uid}
         assert [chat.id for chat in await storage.chats.list()] == [kept]
         with pytest.raises(StorageError):
             await storage.chats.get(lost)

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.compose import SettingsFollower
 from app.core.network_log import NetworkLog
+from app.core.prompt_states import PromptStates
 from app.core.setting_list import BY_KEY, SECTIONS, SETTINGS
 from app.core.settings import Settings
 from app.ui.actions import COMMANDS
@@ -36,7 +37,8 @@ async def test_every_connection_is_listed_newest_first_and_can_be_cleared(
     panel = PrivacyPanel(theme)
     qtbot.addWidget(panel)
     tasks = TaskOwner()
-    control = PrivacyControl(panel, log, tasks, lambda: None)
+    states = PromptStates(tmp_path / "states")
+    control = PrivacyControl(panel, log, tasks, lambda: None, states)
     control.refresh()
     rows = [panel.table.topLevelItem(row) for row in range(3)]
     assert [row.text(1) for row in rows if row] == [
@@ -47,6 +49,26 @@ async def test_every_connection_is_listed_newest_first_and_can_be_cleared(
     panel.clear.click()
     await until(lambda: panel.table.topLevelItemCount() == 0)
     assert NetworkLog(tmp_path / "network.jsonl").entries() == ()
+    await tasks.close()
+
+
+@in_qt_loop
+async def test_what_the_engine_keeps_is_measured_and_cleared(
+    theme: Theme, qtbot: QtBot, tmp_path: Path
+) -> None:
+    (tmp_path / "a.0.state").write_bytes(bytes(3_000_000))
+    panel = PrivacyPanel(theme)
+    qtbot.addWidget(panel)
+    tasks = TaskOwner()
+    log = NetworkLog(tmp_path / "network.jsonl")
+    control = PrivacyControl(panel, log, tasks, lambda: None, PromptStates(tmp_path))
+    assert not panel.forget.isEnabled()
+    control.refresh()
+    await until(lambda: "3 MB" in panel.kept.text())
+    panel.forget.click()
+    await until(lambda: not panel.forget.isEnabled())
+    assert PromptStates(tmp_path).files() == []
+    assert "No prompt states" in panel.kept.text()
     await tasks.close()
 
 

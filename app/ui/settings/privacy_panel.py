@@ -1,4 +1,5 @@
-"""Below the privacy settings: every connection Garret made, and the ones that are open now."""
+"""Below the privacy settings: every connection Garret made, the ones that are open now, and what
+the engine keeps of conversations."""
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ class PrivacyPanel(QWidget):
 
     refresh_wanted = Signal()
     clear_wanted = Signal()
+    forget_wanted = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -65,6 +67,14 @@ class PrivacyPanel(QWidget):
         self.look.clicked.connect(self.refresh_wanted)
         self.clear = FlatButton(self.tr("Clear the list"), self, "outlined")
         self.clear.clicked.connect(self.clear_wanted)
+        self.kept = QLabel(self)
+        self.kept.setTextFormat(Qt.TextFormat.PlainText)
+        self.kept.setWordWrap(True)
+        self.forget = FlatButton(self.tr("Clear saved prompt states"), self, "outlined")
+        self.forget.setToolTip(
+            self.tr("Chats stay as they are; the engine reads them again when you go on with one.")
+        )
+        self.forget.clicked.connect(self.forget_wanted)
         buttons = QHBoxLayout()
         buttons.addWidget(self.look)
         buttons.addWidget(self.clear)
@@ -75,9 +85,13 @@ class PrivacyPanel(QWidget):
         for widget in (self._promise, self.now, self._empty, self.table):
             column.addWidget(widget)
         column.addLayout(buttons)
+        column.addSpacing(12)
+        column.addWidget(self.kept)
+        column.addWidget(self.forget, 0, Qt.AlignmentFlag.AlignLeft)
         theme.changed.connect(self._restyle)
         self._restyle()
         self.show_connections(())
+        self.show_kept(0)
 
     def show_connections(self, entries: Sequence[Connection]) -> None:
         """The list, newest first."""
@@ -100,6 +114,21 @@ class PrivacyPanel(QWidget):
         """How it is at this moment."""
         self.now.setText(words)
 
+    def show_kept(self, size_bytes: int) -> None:
+        """What the engine's prompt states take on the disk."""
+        if size_bytes:
+            words = self.tr(
+                "So that long chats reopen in a moment, the engine keeps what it has read of them "
+                "on this computer: {}. A chat that is deleted for good takes its part with it."
+            ).format(size_words(size_bytes))
+        else:
+            words = self.tr(
+                "No prompt states are saved. They let long chats reopen in a moment, and stay on "
+                "this computer."
+            )
+        self.kept.setText(words)
+        self.forget.setEnabled(size_bytes > 0)
+
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.refresh_wanted.emit()
@@ -113,6 +142,6 @@ class PrivacyPanel(QWidget):
         tint(self._empty, self._theme.colors.muted)
         tint(self.now, self._theme.colors.accent)
         self._set_height()
-        for button in (self.look, self.clear):
+        for button in (self.look, self.clear, self.forget):
             button.setFont(self._theme.small_font())
             button.updateGeometry()
