@@ -46,6 +46,7 @@ from app.ui.settings.privacy_panel import PrivacyPanel
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
 from scripts.chat_scenes import CHAT_SCENES
+from scripts.hardware_scenes import HARDWARE_SCENES
 from scripts.model_scenes import MODEL_SCENES
 from scripts.scene_texts import ANSWER, LONG_CODE, MATH, QUESTION, SCRIPTS
 from scripts.scene_values import (
@@ -477,4 +478,4 @@ SCENES: dict[str, Scene] = {
         doctor, log, licences,
     )
 }  # fmt: skip
-SCENES |= MODEL_SCENES | CHAT_SCENES
+SCENES |= MODEL_SCENES | HARDWARE_SCENES | CHAT_SCENES

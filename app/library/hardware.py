@@ -57,6 +57,9 @@ class Hardware:
     on_battery: bool | None = None
     system: str = ""
     memory_limit_source: str = ""
+    idle_gpus: tuple[str, ...] = ()
+    """Graphics processors that are here but that the engine cannot use."""
+    driver_without_gpu: bool = False
 
     @property
     def unified(self) -> bool:
@@ -71,9 +74,15 @@ class Hardware:
             parts.insert(0, self.cpu_name)
         if self.cores_physical:
             parts.append(f"{self.cores_physical} cores")
+        cards = [(gpu.name, _gib(gpu.limit_bytes)) for gpu in self.gpus if gpu.kind == "discrete"]
+        for name, size in dict.fromkeys(cards):
+            count = cards.count((name, size))
+            many = f"{count} × {name} with {size} GB each"
+            parts.append(many if count > 1 else f"{name} with {size} GB of its own")
         for gpu in self.gpus:
-            share = "of it for graphics" if gpu.kind == "integrated" else "of its own"
-            parts.append(f"{gpu.name} with {_gib(gpu.limit_bytes)} GB {share}")
+            if gpu.kind == "integrated":
+                words = f"{_gib(gpu.limit_bytes)} GB of it for graphics"
+                parts.insert(2 if self.cpu_name else 1, words)
         if not self.gpus:
             parts.append("no graphics processor that models can use")
         return ", ".join(parts) + "."
@@ -100,6 +109,7 @@ def detect_hardware(
     name = probes.cpu_name()
     physical = psutil.cpu_count(logical=False) or 0
     logical = probes.usable_cpus()
+    gpus = _gpus(total, available, name)
     return Hardware(
         title="this machine",
         ram_total_bytes=total,
@@ -110,11 +120,12 @@ def detect_hardware(
         cores_logical=logical,
         cores_performance=probes.performance_cores() or min(physical, logical) or logical,
         isa=probes.isa_flags(),
-        gpus=_gpus(total, available, name),
+        gpus=gpus,
         disk_free_bytes=free_bytes(models_folder),
         on_battery=probes.on_battery(),
         system=f"{platform.system()} {platform.release()}",
         memory_limit_source=source,
+        driver_without_gpu=not gpus and probes.nvidia_driver_runs(),
     )
 
 
@@ -122,7 +133,8 @@ def with_devices(hardware: Hardware, devices: Sequence[DeviceInfo]) -> Hardware:
     """`hardware` with its GPUs as ggml sees them in the engine (Metal's real working set)."""
     seen = [device for device in devices if device.kind in ("gpu", "igpu") and device.total_bytes]
     if not seen:
-        return hardware if not devices else replace(hardware, gpus=())
+        idle = tuple(gpu.name for gpu in hardware.gpus)
+        return hardware if not devices else replace(hardware, gpus=(), idle_gpus=idle)
     known = {gpu.name: gpu for gpu in hardware.gpus}
     gpus = []
     for number, device in enumerate(seen):

@@ -156,6 +156,19 @@ def nvidia_gpus() -> list[NvidiaGpu]:
     return gpus
 
 
+def nvidia_driver_runs() -> bool:
+    """Whether an NVIDIA driver answers, with or without a device."""
+    try:
+        nvml = importlib.import_module("pynvml")
+        nvml.nvmlInit()
+    except ImportError:
+        return False
+    except (nvml.NVMLError, OSError):
+        return False
+    nvml.nvmlShutdown()
+    return True
+
+
 def apple_bandwidth_bytes_s(chip: str) -> float:
     match = re.search(r"\bM\d+(?: (?:Pro|Max|Ultra))?", chip)
     return _APPLE_GB_S.get(match[0], 100) * 1e9 if match else 0.0

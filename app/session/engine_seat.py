@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
-from app.core.control import EngineStatus
+from app.core.control import EngineStatus, LoadSpec
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.events import TurnEvent
 from app.core.ports import ChatEngine, TurnRequest
@@ -34,6 +34,9 @@ class Control(Protocol):
     async def load_smaller(self) -> None: ...
 
     def smaller_words(self) -> str: ...
+
+    @property
+    def spec(self) -> LoadSpec | None: ...
 
     async def unload(self) -> None: ...
 
@@ -100,6 +103,11 @@ class EngineSeat:
     def smaller_words(self) -> str:
         """What the next smaller plan gives up; '' where there is none."""
         return self._control.smaller_words() if self._control is not None else ""
+
+    @property
+    def spec(self) -> LoadSpec | None:
+        """What the last load was ordered with; None for another engine's models."""
+        return self._control.spec if self._control is not None else None
 
     async def unload(self) -> None:
         """Gives the loaded model's memory back."""

@@ -105,6 +105,11 @@ class LocalEngine:
             return ""
         return smaller_words(self._spec, self._smaller)
 
+    @property
+    def spec(self) -> LoadSpec | None:
+        """What the last load was ordered with."""
+        return self._spec
+
     async def unload(self) -> None:
         """Gives the loaded model's memory back."""
         await self._supervisor.unload()

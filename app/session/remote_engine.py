@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from app.client.openai_chat import OpenAIChatEngine
-from app.core.control import EngineStatus, ModelInfo
+from app.core.control import EngineStatus, LoadSpec, ModelInfo
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import EngineRefused, GarretError
 
@@ -64,6 +64,11 @@ class RemoteEngine:
 
     def smaller_words(self) -> str:
         return ""
+
+    @property
+    def spec(self) -> LoadSpec | None:
+        """Nothing was loaded from here."""
+        return None
 
     async def unload(self) -> None:
         """Its memory is its own affair."""

@@ -16,6 +16,8 @@ from app.session.model_library import build_library
 from app.ui.agent.controller import AgentController
 from app.ui.agent.page import AgentPage
 from app.ui.agent.verbs import AgentVerbs
+from app.ui.hardware.controller import HardwareController
+from app.ui.hardware.page import HardwarePage
 from app.ui.help.area import Doctor
 from app.ui.icons import Icons
 from app.ui.main_window import MainWindow
@@ -35,15 +37,18 @@ class LatePages:
         agent: AgentSession,
         library: LibraryService,
         models: ModelsController,
+        hardware: HardwareController,
         more: MoreAreas,
     ) -> None:
         self._agent = agent
         self._library = library
         self._models = models
+        self._hardware = hardware
         self._more = more
 
     def set_engine_view(self, view: EngineView) -> None:
         self._models.set_engine_view(view)
+        self._hardware.set_engine_view(view)
         self._more.set_engine_view(view)
 
     def instructions(self) -> str:
@@ -82,6 +87,9 @@ def add_late_pages(
     known = load_knowledge(paths)
     models = ModelsController(models_page, library, seat, tasks, more.say, settings, known, theme)
     window.add_page("models", window.tr("Models"), "model", models_page, "Ctrl+3")
+    hardware_page = HardwarePage(theme, icons)
+    window.add_page("hardware", window.tr("Hardware"), "hardware", hardware_page, "Ctrl+6")
+    hardware = HardwareController(hardware_page, library, seat, tasks, more.say)
     models.start()
     more.add(library, models, agent, log, settings_area, doctor)
-    return LatePages(agent, library, models, more)
+    return LatePages(agent, library, models, hardware, more)

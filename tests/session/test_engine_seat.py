@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from app.core.control import EngineStatus
+from app.core.control import EngineStatus, LoadSpec
 from app.core.engine_view import EngineView, ModelChoice
 from app.core.errors import EngineDied
 from app.core.events import TextDelta, TurnEvent
@@ -37,6 +37,10 @@ class SlowEngine:
 
     def smaller_words(self) -> str:
         return ""
+
+    @property
+    def spec(self) -> LoadSpec | None:
+        return None
 
     async def unload(self) -> None: ...
 

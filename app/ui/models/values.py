@@ -110,6 +110,8 @@ def size_text(size_bytes: int) -> str:
 def memory_text(size_bytes: int) -> str:
     """Memory is sold in powers of two: a 64 GB machine has 64 GiB."""
     gib = size_bytes / (1 << 30)
+    if gib < 0.1:
+        return f"{size_bytes / (1 << 20):.0f} MB"
     return f"{gib:.0f} GB" if gib >= 10 else f"{gib:.1f} GB"
 
 

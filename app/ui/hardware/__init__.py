@@ -1,0 +1,1 @@
+"""The hardware page: what this machine has, and how models use its memory."""
