@@ -12,8 +12,9 @@ from typing import Any
 
 from app.library.download.part import SEGMENT_BYTES, PartFile
 
-PIECE_BYTES = 1 << 20
-_KEPT_PIECES = 32
+# As large as the largest pages of a file cache: written whole, a piece costs the system least.
+PIECE_BYTES = 2 << 20
+_KEPT_PIECES = 16
 
 
 class PrefixHasher:
