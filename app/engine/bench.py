@@ -29,7 +29,7 @@ from app.engine.api.app import build_app
 from app.engine.bench_client import Answer, BenchClient, serve_requests
 from app.engine.loaded_model import EngineModel
 from app.engine.process import SWITCH_INTERVAL_S, bind
-from app.engine.sampler import Candidates, Sampler
+from app.engine.sampler import Candidates, Sampler, logits_at
 from app.engine.service import Service
 from app.engine.types import Sampling
 
@@ -101,14 +101,14 @@ def _bare(model: EngineModel, prompt: list[int], n_new: int) -> tuple[float, flo
             batch.clear()
             batch.add(chunk, at, 0, output=at + len(chunk) == len(prompt))
             context.decode()
-        token = sampler.sample(context.handle, -1, scratch)
+        token = sampler.sample(logits_at(context.handle, -1, vocabulary.n_tokens), scratch)
         read_s = time.perf_counter() - started
         started = time.perf_counter()
         for step in range(n_new):
             batch.clear()
             batch.add([token], len(prompt) + step, 0, output=True)
             context.decode()
-            token = sampler.sample(context.handle, -1, scratch)
+            token = sampler.sample(logits_at(context.handle, -1, vocabulary.n_tokens), scratch)
         write_s = time.perf_counter() - started
         sampler.close()
         context.clear(0)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 CheckpointKind = Literal["prefix", "message", "end"]
 Tokens = NDArray[np.int32]
+Logits = NDArray[np.float32]
 
 _MAX_CHECKPOINTS = 512
 _KIND_WEIGHT: dict[CheckpointKind, float] = {"prefix": 8.0, "message": 1.0, "end": 1.0}
@@ -22,13 +23,18 @@ _KIND_WEIGHT: dict[CheckpointKind, float] = {"prefix": 8.0, "message": 1.0, "end
 
 @dataclass(eq=False, slots=True)
 class Checkpoint:
-    """`blob` is the PARTIAL_ONLY state after `tokens`; `parent` the next shorter one kept."""
+    """`blob` is the PARTIAL_ONLY state after `tokens`; `parent` the next shorter one kept.
+
+    `logits` are what the model said there, kept at the end of a prompt: with them another answer
+    to the same prompt needs nothing evaluated.
+    """
 
     tokens: Tokens
     blob: NDArray[np.uint8]
     kind: CheckpointKind
     used_at: int
     parent: Checkpoint | None = None
+    logits: Logits | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -36,7 +42,16 @@ class Checkpoint:
 
     @property
     def size_bytes(self) -> int:
-        return len(self.blob) + self.tokens.nbytes
+        said = 0 if self.logits is None else self.logits.nbytes
+        return len(self.blob) + self.tokens.nbytes + said
+
+    def serves(self, prompt: Tokens, common: int) -> bool:
+        """Whether a prompt that agrees in its first `common` tokens can go on from here: it must
+        have a token left to evaluate, or its logits must be known."""
+        n = self.n_tokens
+        return n <= min(common, len(prompt) - 1) or (
+            self.logits is not None and n == common == len(prompt)
+        )
 
 
 class CheckpointStore:
@@ -67,18 +82,23 @@ class CheckpointStore:
         ]
         return sorted(found, key=lambda item: -item.n_tokens)
 
-    def has(self, tokens: Tokens) -> bool:
-        return any(
-            item.n_tokens == len(tokens) and np.array_equal(item.tokens, tokens)
-            for item in self._items
-        )
+    def after(self, tokens: Tokens) -> Checkpoint | None:
+        """The one after exactly these tokens."""
+        same = (item for item in self._items if item.n_tokens == len(tokens))
+        return next((item for item in same if np.array_equal(item.tokens, tokens)), None)
 
     def touch(self, item: Checkpoint) -> None:
         item.used_at = self._clock
 
-    def add(self, tokens: Tokens, blob: NDArray[np.uint8], kind: CheckpointKind) -> bool:
-        """Keeps a copy of the prefix with its blob; False when it cannot fit."""
-        size = len(blob) + tokens.nbytes
+    def add(
+        self,
+        tokens: Tokens,
+        blob: NDArray[np.uint8],
+        kind: CheckpointKind,
+        logits: Logits | None = None,
+    ) -> bool:
+        """Keeps a copy of the prefix with its blob and logits; False when it cannot fit."""
+        size = len(blob) + tokens.nbytes + (0 if logits is None else logits.nbytes)
         if size > self.budget_bytes:
             return False
         path = self.matching(tokens, len(tokens))
@@ -87,8 +107,12 @@ class CheckpointStore:
             same.used_at = self._clock
             if kind == "prefix":
                 same.kind = kind
-            return True
-        item = Checkpoint(tokens.copy(), blob, kind, self._clock, path[0] if path else None)
+            if same.logits is not None or logits is None:
+                return True
+            self._remove(same)  # what comes in its place knows more
+            path, kind = path[1:], same.kind
+        parent = path[0] if path else None
+        item = Checkpoint(tokens.copy(), blob, kind, self._clock, parent, logits)
         while self.used_bytes + size > self.budget_bytes or len(self._items) >= _MAX_CHECKPOINTS:
             self._remove(min(self._items, key=self._usefulness))
         for other in self._items:

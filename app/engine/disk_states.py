@@ -4,8 +4,8 @@ llama.cpp trusts a state blob completely (CVE-2026-43629), and a blob names neit
 build. So: a folder of our own (0700), a key over model, build and parameters, and a SHA-256 over
 every byte of the file that is checked before anything of it is used.
 
-File: magic, header length (u32), header (JSON), tokens (i32), state, checkpoints, SHA-256 of all
-that comes before it.
+File: magic, header length (u32), header (JSON), tokens (i32), state, checkpoints (each followed by
+its logits, f32, where it has them), SHA-256 of all that comes before it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.prompt_states import PromptStates
-from app.engine.checkpoints import CheckpointKind, Tokens
+from app.engine.checkpoints import CheckpointKind, Logits, Tokens
 
 _log = logging.getLogger(__name__)
-_MAGIC = b"GARRETS1"
+_MAGIC = b"GARRETS2"
 _DIGEST_BYTES = 32
 _MAX_HEADER = 1 << 20
 _KINDS = get_args(CheckpointKind)
@@ -41,6 +41,18 @@ class SavedCheckpoint:
     n_tokens: int
     kind: CheckpointKind
     blob: NDArray[np.uint8]
+    logits: Logits | None = None
+
+    @property
+    def arrays(self) -> list[NDArray[np.uint8]]:
+        """Its bytes as they lie in the file."""
+        return [self.blob, *([] if self.logits is None else [self.logits.view(np.uint8)])]
+
+    @property
+    def entry(self) -> list[int | str]:
+        """Its line in the file's header."""
+        said = 0 if self.logits is None else self.logits.nbytes
+        return [self.n_tokens, self.kind, len(self.blob), said]
 
 
 @dataclass(eq=False, slots=True)
@@ -50,11 +62,15 @@ class DiskState:
     path: Path
     tokens: Tokens
     marks: tuple[int, ...]
+    with_logits: frozenset[int] = frozenset()
 
-    def usable(self, common: int, limit: int) -> int:
-        """Where a recurrent model can start when `common` tokens agree."""
+    def usable(self, common: int, n_prompt: int) -> int:
+        """Where a recurrent model can start a prompt whose first `common` tokens agree."""
+        limit = n_prompt - 1
         if common == len(self.tokens) <= limit:
             return common
+        if common == n_prompt and n_prompt in self.with_logits:
+            return n_prompt
         return max((n for n in self.marks if n <= min(common, limit)), default=0)
 
 
@@ -110,8 +126,10 @@ class DiskStates:
                 raw = file.read(4 * n_tokens)
             if len(raw) != 4 * n_tokens:
                 return None
-            marks = tuple(int(n) for n, _, _ in header["checkpoints"])
-            return DiskState(path, np.frombuffer(raw, np.int32), marks)
+            marks = [(int(n), int(said)) for n, _, _, said in header["checkpoints"]]
+            with_logits = frozenset(n for n, said in marks if said)
+            places = tuple(n for n, _ in marks)
+            return DiskState(path, np.frombuffer(raw, np.int32), places, with_logits)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -144,10 +162,11 @@ class DiskStates:
                 "key": self._key,
                 "n_tokens": len(tokens),
                 "blob_bytes": len(blob),
-                "checkpoints": [[c.n_tokens, c.kind, len(c.blob)] for c in checkpoints],
+                "checkpoints": [c.entry for c in checkpoints],
             }
         ).encode()
-        size = len(header) + tokens.nbytes + len(blob) + sum(len(c.blob) for c in checkpoints)
+        kept = [array for c in checkpoints for array in c.arrays]
+        size = len(header) + tokens.nbytes + len(blob) + sum(map(len, kept))
         if size > self._budget_bytes:
             return False
         self._make_room(size)
@@ -158,7 +177,7 @@ class DiskStates:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 head = _MAGIC + struct.pack("<I", len(header)) + header
-                arrays = [tokens.view(np.uint8), blob, *(c.blob for c in checkpoints)]
+                arrays = [tokens.view(np.uint8), blob, *kept]
                 for piece in [np.frombuffer(head, np.uint8), *arrays]:
                     digest.update(piece.data)
                     file.write(piece.data)
@@ -178,7 +197,8 @@ class DiskStates:
             if np.array_equal(old.tokens, tokens[: len(old.tokens)]):
                 self.discard(old)
         marks = tuple(c.n_tokens for c in checkpoints)
-        self.entries.append(DiskState(path, tokens.copy(), marks))
+        with_logits = frozenset(c.n_tokens for c in checkpoints if c.logits is not None)
+        self.entries.append(DiskState(path, tokens.copy(), marks, with_logits))
         return True
 
     def is_unwanted(self, tag: str, used_ns: int) -> bool:
@@ -218,8 +238,13 @@ class DiskStates:
         tokens = take(4 * int(header["n_tokens"])).copy().view(np.int32)
         blob = take(int(header["blob_bytes"]))
         marks = tuple(
-            SavedCheckpoint(int(n), _KINDS[_KINDS.index(kind)], take(int(size)).copy())
-            for n, kind, size in header["checkpoints"]
+            SavedCheckpoint(
+                int(n),
+                _KINDS[_KINDS.index(kind)],
+                take(int(size)).copy(),
+                take(int(said)).copy().view(np.float32) if said else None,
+            )
+            for n, kind, size, said in header["checkpoints"]
         )
         return Opened(tokens, blob, marks)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 
 from app.core.errors import GarretError
 from app.core.events import Timings, Usage
-from app.engine.checkpoints import CheckpointKind, Tokens
+from app.engine.checkpoints import CheckpointKind, Logits, Tokens
 from app.engine.generation import GenerationHandle
 from app.engine.sampler import Candidates, Sampler
 from app.engine.sequences import Sequence
@@ -90,8 +89,6 @@ class Run:
         wanted: dict[int, CheckpointKind] = {}
         for boundary in self.request.prompt.boundaries:
             wanted[boundary.n_tokens] = boundary.kind
-        # Just before the end serves both the same prompt again and another answer to it. One more
-        # at the very end would spare a single token for a state of 75 MiB and its copy.
         tail = self._tail()
         wanted[tail] = "end"
         last = -_NEAR
@@ -102,16 +99,16 @@ class Run:
                 last = at
 
     def _tail(self) -> int:
-        """Where the last checkpoint goes: before the last token, so that its decode already has
-        the shape of those that write (4 tokens took 17 ms on an H100, a written one 5), or before a
-        thinking block that the template opens now and leaves out later."""
+        """Where the last checkpoint goes: at the end, where it is kept with the logits and serves
+        both another answer to this prompt and the turn after it, or before a thinking block that
+        the template opens now and leaves out later."""
         n = self.n_prompt
         if n <= 2 * _TAIL:
             return n
         ends = range(n - _TAIL, n)
         pieces = [self._vocabulary.piece(int(self.tokens[i]), special=True) for i in ends]
         opened = [i for i, piece in zip(ends, pieces, strict=True) if b"think" in piece]
-        return max(n - _TAIL, opened[0] - 1) if opened else n - 1
+        return max(n - _TAIL, opened[0] - 1) if opened else n
 
     def near_mark(self) -> CheckpointKind | None:
         """The kind of a boundary at or just after the present position, which it then covers."""
@@ -135,22 +132,22 @@ class Run:
         self.handle.post([Progress(self.n_prompt, self.cached, done, elapsed_ms)])
 
     def sample(
-        self, context: Any, index: int, candidates: Candidates, *, later: bool = False
+        self, logits: Logits, candidates: Candidates, *, later: bool = False
     ) -> StopReason | None:
-        """Samples from the logits at `index`; the reason when that ends the answer.
+        """Samples the next token; the reason when that ends the answer.
 
         With `later` the token's text is left to `tell`, which the caller runs while the
         accelerator already computes the next token.
         """
         self.tell()
-        token = self.sampler.sample(context, index, candidates)
+        token = self.sampler.sample(logits, candidates)
         if not self._first_at:
             self._first_at = time.perf_counter()
         self.generated.append(token)
         if token in self._vocabulary.eog_ids and not self.request.ignore_eos:
             return "eos"
         if self.sampler.wants_logprobs:
-            self._packet_logprobs.append(self.sampler.logprob(context, index, token))
+            self._packet_logprobs.append(self.sampler.logprob(logits, token))
         self.pending = self._untold = token
         if self.request.stop or not later:
             self.tell()

@@ -132,11 +132,9 @@ class Sampler:
             lib.llama_sampler_free(self._grammar)
             self._grammar = None
 
-    def sample(self, context: Any, index: int, candidates: Candidates) -> int:
-        """The next token from the logits at batch position `index`; accepts it everywhere."""
-        if self._grammar is None and not self._narrow_k:
-            return int(lib.llama_sampler_sample(self._chain, context, index))
-        logits = logits_at(context, index, self._vocabulary.n_tokens)
+    def sample(self, logits: NDArray[np.float32], candidates: Candidates) -> int:
+        """The next token after `logits`, one for each token of the vocabulary; accepts it
+        everywhere."""
         if self._narrow_k:
             rows, self._threshold = candidates.likeliest(logits, self._narrow_k, self._threshold)
         else:
@@ -156,9 +154,8 @@ class Sampler:
         lib.llama_sampler_accept(self._grammar, token)
         return token
 
-    def logprob(self, context: Any, index: int, token: int) -> TokenLogprob:
+    def logprob(self, logits: NDArray[np.float32], token: int) -> TokenLogprob:
         """Natural-log probabilities of the model itself, before any sampler."""
-        logits = logits_at(context, index, self._vocabulary.n_tokens)
         peak = float(logits.max())
         norm = peak + float(np.log(np.exp(logits - peak, dtype=np.float64).sum()))
         n_top = min(self._n_logprobs or 0, len(logits))

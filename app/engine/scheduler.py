@@ -22,10 +22,10 @@ from app.engine.context import Context, DecodeFailed
 from app.engine.generation import GenerationHandle
 from app.engine.request_queue import RequestQueue
 from app.engine.run import Run
-from app.engine.sampler import Candidates, Sampler
+from app.engine.sampler import Candidates, Sampler, logits_at
 from app.engine.sequences import Sequences, common_prefix
 from app.engine.threads import ThreadGovernor
-from app.engine.types import GenerationRequest
+from app.engine.types import GenerationRequest, StopReason
 from app.engine.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
@@ -250,7 +250,8 @@ class Scheduler:
         for run in readers:
             common = min(common_prefix(run.tokens, prompt), len(prompt) - 1)
             if common - have >= _WORTH_WAITING and run.position < common:
-                if not self.sequences.can_forget:
+                same = len(run.tokens) == len(prompt) == common + 1  # its end serves both
+                if not self.sequences.can_forget and not (same and common + 1 in run.marks):
                     run.marks.setdefault(common, "message")
                 return True
         return False
@@ -281,8 +282,16 @@ class Scheduler:
         sequence = self.sequences.acquire(run.tokens, run.request.priority, run.request.tag)
         if sequence is None:
             return False
+        logits = None
+        if len(sequence.tokens) == len(run.tokens):
+            logits = self.sequences.known_logits(run.tokens)
+            if logits is None:  # evicted to make room for the very state it belongs to
+                self.sequences.forget(sequence)
         run.place(sequence)
         self._runs.append(run)
+        if logits is not None:
+            self._ended(run, run.sample(logits, self._candidates))
+            return True
         kind = run.near_mark()
         if kind is not None:
             self.sequences.save_checkpoint(sequence, kind)
@@ -343,7 +352,8 @@ class Scheduler:
             run.tell()
         if reader is not None and chunk is not None:
             self._note_read(reader, chunk, started, alone=not writers)
-        self._sample(outputs)
+        for run, index in outputs:
+            self._sample(run, index)
         if writers:
             seconds = time.perf_counter() - started
             self.totals["generate_seconds_total"] += seconds
@@ -401,7 +411,9 @@ class Scheduler:
         assert run.sequence is not None
         run.sequence.tokens.extend(chunk)
         run.read += len(chunk)
-        kind = run.marks.pop(run.position, None)
+        kind = None
+        if run.position < len(run.tokens):  # the one at the end comes with the logits
+            kind = run.marks.pop(run.position, None)
         if kind is not None:
             self.sequences.save_checkpoint(run.sequence, kind)
         elif self._cautious:
@@ -420,17 +432,23 @@ class Scheduler:
         if not run.generated:
             run.post_progress()
 
-    def _sample(self, outputs: list[tuple[Run, int]]) -> None:
-        handle = self._context.handle
+    def _sample(self, run: Run, index: int) -> None:
         # A short step hides the text's work; a longer one would show it late.
         later = self._step_s < _SHORT_STEP_S
-        for run, index in outputs:
-            reason = run.sample(handle, index, self._candidates, later=later)
-            if reason is not None:
-                self.totals["generated_tokens_total"] += len(run.generated)
-                self.totals["prompt_tokens_cached_total"] += run.cached
-                self._leave(run)
-                run.finish(reason)
+        logits = logits_at(self._context.handle, index, self._vocabulary.n_tokens)
+        reason = run.sample(logits, self._candidates, later=later)
+        kind = run.marks.pop(run.position, None)
+        if kind is not None and run.sequence is not None:
+            run.tell()  # the first word before the copy of a state
+            self.sequences.save_checkpoint(run.sequence, kind, logits.copy())
+        self._ended(run, reason)
+
+    def _ended(self, run: Run, reason: StopReason | None) -> None:
+        if reason is not None:
+            self.totals["generated_tokens_total"] += len(run.generated)
+            self.totals["prompt_tokens_cached_total"] += run.cached
+            self._leave(run)
+            run.finish(reason)
 
     def _leave(self, run: Run) -> None:
         self._runs.remove(run)

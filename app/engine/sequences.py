@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.checkpoints import Checkpoint, CheckpointKind, CheckpointStore, Tokens
+from app.engine.checkpoints import Checkpoint, CheckpointKind, CheckpointStore, Logits, Tokens
 from app.engine.context import PARTIAL_ONLY, Context
 from app.engine.disk_states import DiskState, DiskStates, SavedCheckpoint
 from app.engine.saved_states import MIN_TOKENS, SavedState, SavedStates
@@ -122,33 +122,32 @@ class Sequences:
         At least one token is left to decode: without it there are no logits.
         """
         limit = len(prompt) - 1
-        marks = [] if self.can_forget else self.checkpoints.matching(prompt, limit)
+        marks = [] if self.can_forget else self.checkpoints.matching(prompt, len(prompt))
         best = Reuse()
         for sequence in self.all:
-            n, mark = self._usable(sequence.tokens.view(), prompt, limit, marks)
+            n, mark = self._usable(sequence.tokens.view(), prompt, marks)
             found = Reuse(sequence, n, mark)
             if self._better(found, best):
                 best = found
         for saved in self.saved.all():
-            n, mark = self._usable(saved.tokens, prompt, limit, marks)
+            n, mark = self._usable(saved.tokens, prompt, marks)
             if n >= best.n_tokens + _WORTH_RESTORING:
                 best = Reuse(None, n, mark, saved)
         for entry in self.disk.entries if self.disk else ():
             common = common_prefix(entry.tokens, prompt)
-            n = min(common, limit) if self.can_forget else entry.usable(common, limit)
+            n = min(common, limit) if self.can_forget else entry.usable(common, len(prompt))
             if n >= best.n_tokens + _WORTH_OPENING:
                 best = Reuse(None, n, None, entry)
         return best
 
     def _usable(
-        self, held: Tokens, prompt: Tokens, limit: int, marks: list[Checkpoint]
+        self, held: Tokens, prompt: Tokens, marks: list[Checkpoint]
     ) -> tuple[int, Checkpoint | None]:
         """How many of the held tokens `prompt` can start from, and by which checkpoint."""
-        common = common_prefix(held, prompt)
+        common, limit = common_prefix(held, prompt), len(prompt) - 1
         if self.can_forget or common == len(held) <= limit:
             return min(common, limit), None
-        usable = min(common, limit)
-        mark = next((item for item in marks if item.n_tokens <= usable), None)
+        mark = next((item for item in marks if item.serves(prompt, common)), None)
         return (mark.n_tokens, mark) if mark else (0, None)
 
     @staticmethod
@@ -221,7 +220,8 @@ class Sequences:
             tokens, blob = opened.tokens, opened.blob
             for mark in opened.checkpoints:
                 if mark.n_tokens <= len(tokens):
-                    self.checkpoints.add(tokens[: mark.n_tokens], mark.blob, mark.kind)
+                    of = tokens[: mark.n_tokens]
+                    self.checkpoints.add(of, mark.blob, mark.kind, mark.logits)
         if blob is None:
             return
         written = self._context.write_state(blob, target.seq_id)
@@ -232,9 +232,8 @@ class Sequences:
             self._empty(target)
             return
         target.tokens.replace(tokens)
-        limit = len(prompt) - 1
-        marks = [] if self.can_forget else self.checkpoints.matching(prompt, limit)
-        n, found = self._usable(tokens, prompt, limit, marks)
+        marks = [] if self.can_forget else self.checkpoints.matching(prompt, len(prompt))
+        n, found = self._usable(tokens, prompt, marks)
         if n < len(tokens):
             self._go_back(target, Reuse(target, n, found))
 
@@ -260,16 +259,26 @@ class Sequences:
         else:
             self._empty(target)
 
-    def save_checkpoint(self, sequence: Sequence, kind: CheckpointKind) -> None:
-        """Remembers the recurrent state where the sequence stands now."""
+    def known_logits(self, prompt: Tokens) -> Logits | None:
+        """What the model said after exactly this prompt, where that is kept."""
+        mark = None if self.can_forget else self.checkpoints.after(prompt)
+        return mark.logits if mark is not None else None
+
+    def save_checkpoint(
+        self, sequence: Sequence, kind: CheckpointKind, logits: Logits | None = None
+    ) -> None:
+        """Remembers the recurrent state where the sequence stands now, and the `logits` there."""
         tokens = sequence.tokens.view()
-        if self.can_forget or len(tokens) == 0 or self.checkpoints.has(tokens):
+        if self.can_forget or len(tokens) == 0:
+            return
+        known = self.checkpoints.after(tokens)
+        if known is not None and (logits is None or known.logits is not None):
             return
         if self._context.length(sequence.seq_id) != len(tokens):
             return
         blob = self._context.read_state(sequence.seq_id, PARTIAL_ONLY)
         if blob is not None:
-            self.checkpoints.add(tokens, blob, kind)
+            self.checkpoints.add(tokens, blob, kind, logits)
 
     def release(self, sequence: Sequence) -> None:
         """The request is over; what it read stays for the next one."""
@@ -353,7 +362,9 @@ class Sequences:
             marks = self.checkpoints.matching(tokens, len(tokens))
             chosen = [m for m in marks if m.kind == "prefix"][:1] + marks[:_DISK_CHECKPOINTS]
             self._context.settle()
-            kept = {m.n_tokens: SavedCheckpoint(m.n_tokens, m.kind, m.blob) for m in chosen}
+            kept = {
+                m.n_tokens: SavedCheckpoint(m.n_tokens, m.kind, m.blob, m.logits) for m in chosen
+            }
             written += self.disk.save(
                 tokens, blob, list(kept.values()), tag=item.tag, used_ns=item.used_ns
             )

@@ -46,8 +46,8 @@ def test_the_system_prefix_outlives_the_turns() -> None:
     for n in range(110, 400, 10):
         store.tick()
         store.add(_tokens(*range(n)), _blob(500), "message")
-    assert store.has(_tokens(*range(100)))
-    assert store.has(_tokens(*range(390)))
+    assert store.after(_tokens(*range(100)))
+    assert store.after(_tokens(*range(390)))
 
 
 def test_close_neighbours_go_before_lonely_ones() -> None:
@@ -57,5 +57,34 @@ def test_close_neighbours_go_before_lonely_ones() -> None:
     store.add(_tokens(*range(900)), _blob(1000), "message")
     store.add(_tokens(*range(1000)), _blob(1000), "message")
     store.add(_tokens(*range(1400)), _blob(1000), "message")
-    assert not store.has(_tokens(*range(504)))
-    assert store.has(_tokens(*range(500)))
+    assert not store.after(_tokens(*range(504)))
+    assert store.after(_tokens(*range(500)))
+
+
+def test_logits_join_a_checkpoint_that_had_none_and_count_in_its_bytes() -> None:
+    store = CheckpointStore(10_000)
+    tokens, logits = _tokens(1, 2, 3), np.ones(50, np.float32)
+    store.add(tokens, _blob(100), "prefix")
+    before = store.used_bytes
+    store.add(tokens, _blob(100), "end", logits)
+    store.add(tokens, _blob(100), "end")
+    assert len(store) == 1
+    found = store.after(tokens)
+    assert found is not None
+    assert found.logits is logits
+    assert found.kind == "prefix"
+    assert store.used_bytes == before + logits.nbytes
+
+
+def test_only_a_checkpoint_with_logits_serves_a_prompt_that_ends_where_it_is() -> None:
+    store = CheckpointStore(10_000)
+    tokens, longer = _tokens(1, 2, 3), _tokens(1, 2, 3, 4)
+    store.add(tokens, _blob(100), "message")
+    (plain,) = store
+    assert not plain.serves(tokens, 3)
+    assert plain.serves(longer, 3)
+    store.add(tokens, _blob(100), "end", np.ones(5, np.float32))
+    (told,) = store
+    assert told.serves(tokens, 3)
+    assert told.serves(longer, 3)
+    assert not told.serves(_tokens(1, 2, 9), 2)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.engine import sampler as module
 from app.engine.sampler import Candidates, Sampler
 from app.engine.types import Sampling
 
@@ -53,15 +52,14 @@ def _rows(seed: int) -> list[NDArray[np.float32]]:
     ],
 )
 def test_the_likeliest_tokens_alone_give_the_same_choice(
-    sampling: Sampling, monkeypatch: pytest.MonkeyPatch
+    sampling: Sampling,
 ) -> None:
     rows = _rows(3)
-    monkeypatch.setattr(module, "logits_at", lambda _context, index, _n: rows[index])
     scratch, vocabulary = Candidates(_N_VOCAB), _Vocabulary()
     narrow, whole = (Sampler(vocabulary, sampling) for _ in range(2))  # type: ignore[arg-type]
     assert narrow._narrow_k
     try:
-        picked = [narrow.sample(None, i, scratch) for i in range(len(rows))]
+        picked = [narrow.sample(row, scratch) for row in rows]
         assert picked == [_whole(whole, scratch, row) for row in rows]
         assert len(set(picked)) > 10
     finally:
@@ -69,7 +67,7 @@ def test_the_likeliest_tokens_alone_give_the_same_choice(
         whole.close()
 
 
-def test_a_biased_request_sees_the_whole_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_biased_request_sees_the_whole_vocabulary() -> None:
     sampler = Sampler(
         _Vocabulary(),  # type: ignore[arg-type]
         Sampling(temperature=0.0, logit_bias=((4_000, 100.0),)),
@@ -79,13 +77,10 @@ def test_a_biased_request_sees_the_whole_vocabulary(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 0.0])
-def test_a_row_without_any_likeliest_token_still_gives_one(
-    value: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_without_any_likeliest_token_still_gives_one(value: float) -> None:
     row: Any = np.full(_N_VOCAB, value, np.float32)
-    monkeypatch.setattr(module, "logits_at", lambda *_: row)
     sampler = Sampler(_Vocabulary(), Sampling(temperature=0.0))  # type: ignore[arg-type]
     try:
-        assert 0 <= sampler.sample(None, 0, Candidates(_N_VOCAB)) < _N_VOCAB
+        assert 0 <= sampler.sample(row, Candidates(_N_VOCAB)) < _N_VOCAB
     finally:
         sampler.close()
