@@ -9,6 +9,8 @@ from app.ui.buttons import FlatButton
 from app.ui.icons import Icons
 from app.ui.theme import Theme, tint
 
+_WIDTH = 400
+
 
 def _close_row(dialog: QDialog) -> QDialogButtonBox:
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, dialog)
@@ -65,4 +67,5 @@ class About(QDialog):
         close = _close_row(self)
         column.addWidget(close)
         close.button(QDialogButtonBox.StandardButton.Close).setFocus()
-        self.setFixedWidth(400)
+        # A dialog gives wrapped lines less room than they need where the screen is small.
+        self.setFixedSize(_WIDTH, column.totalHeightForWidth(_WIDTH))

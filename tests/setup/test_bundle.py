@@ -25,11 +25,15 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(
-    home: Path, *arguments: str, extra: dict[str, str] | None = None, limit_s: float = 120.0
+    home: Path,
+    *arguments: str,
+    extra: dict[str, str] | None = None,
+    limit_s: float = 120.0,
+    before: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
     env = {"HOME": str(home), "PATH": "/usr/bin:/bin", "QT_QPA_PLATFORM": "offscreen"}
     return subprocess.run(
-        [str(PROGRAM), *arguments],
+        [*before, str(PROGRAM), *arguments],
         env={**env, **(extra or {})},
         cwd=home,
         stdin=subprocess.DEVNULL,
@@ -122,8 +126,15 @@ def test_the_engine_has_one_copy_of_each_library() -> None:
     assert (libraries / "libggml-base.so").samefile(libraries / "libggml-base.so.0")
 
 
-def test_the_whole_way_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", ["as it is", "not even a loopback interface"])
+def test_the_whole_way_works(tmp_path: Path, network: str) -> None:
+    alone = ("unshare", "--user", "--map-root-user", "--net")
+    before = () if network == "as it is" else alone
+    if before and (
+        shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode != 0
+    ):
+        pytest.skip("this system lets nobody make a network namespace")
     if not list((FOLDER / "_internal" / "resources").glob("models/*.gguf")):
         pytest.skip("this bundle was made without the starter model")
-    answer = run(tmp_path, "--self-test", limit_s=300)
+    answer = run(tmp_path, "--self-test", limit_s=300, before=before)
     assert answer.returncode == 0, answer.stdout + answer.stderr
