@@ -388,7 +388,7 @@ async def demo_run(stage: Stage) -> None:
     story = Story(page.transcript)
     story.say(card.prompt)
     story.begin_step()
-    story.text(ANSWER[:700])
+    story.text(ANSWER.partition("| items")[0])
     story.end_step()
     page.show_status(end_line(REPORT))
     page.show_facts(facts(card, REPORT))

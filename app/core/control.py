@@ -92,13 +92,18 @@ class DeviceInfo(_Wire):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo(_Wire):
-    """A loaded model as its file and llama.cpp describe it."""
+    """A loaded model as its file and llama.cpp describe it.
+
+    `size_bytes` is that of the weights; `memory_bytes` all it holds on all devices, context
+    included, as llama.cpp reports it (0: not known).
+    """
 
     model_id: str
     architecture: str = ""
     description: str = ""
     n_params: int = 0
     size_bytes: int = 0
+    memory_bytes: int = 0
     n_ctx: int = 0
     n_ctx_train: int = 0
     n_parallel: int = 1

@@ -186,6 +186,7 @@ class EngineModel:
             description=buffer.value.decode("utf-8", "replace"),
             n_params=int(lib.llama_model_n_params(model)),
             size_bytes=int(lib.llama_model_size(model)),
+            memory_bytes=sum(use.total_bytes for use in self.memory),
             n_ctx=min(self.context.n_ctx, n_train) if n_train > 0 else self.context.n_ctx,
             n_ctx_train=n_train,
             n_parallel=self.plan.n_parallel,

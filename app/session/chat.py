@@ -39,7 +39,8 @@ class ChatSession:
     The verbs that make the engine answer are async generators; they end with `AnswerEnded`.
     Engine problems do not raise: the answer ends as `failed` with `details.error`. A message
     that cannot be stored raises StorageError before anything is sent.
-    `memory_bytes` is what the loaded model takes, for the details of its answers.
+    `memory_bytes` is what the loaded model takes, for the details of its answers; `is_hybrid`
+    says that it cannot forget single tokens, for the cost of going back.
     Closing a generator, cancelling its task, or `stop` ends the answer and keeps what is written.
     """
 
@@ -51,6 +52,7 @@ class ChatSession:
         *,
         default_model: str = "",
         memory_bytes: int | None = None,
+        is_hybrid: bool = False,
         checkpoint_s: float = CHECKPOINT_S,
     ) -> None:
         self.engine = engine
@@ -58,6 +60,7 @@ class ChatSession:
         self.default_model = default_model
         self._storage = storage
         self._memory_bytes = memory_bytes
+        self._is_hybrid = is_hybrid
         self._checkpoint_s = checkpoint_s
         self._is_busy = False
         self._recorder: AnswerRecorder | None = None
@@ -196,10 +199,12 @@ class ChatSession:
             return RereadCost(0, 0.0)
         chat = await self._storage.chats.get(self.chat_id)
         counter = TokenCounter(self.engine, chat.model or self.default_model)
-        tokens = await counter.prompt(after)
+        total = tokens = await counter.prompt(after)
         if shared:
             tokens -= await counter.prompt(after[:shared])
-        return RereadCost(max(0, tokens), max(0, tokens) / speed if speed else None)
+        tokens = max(0, tokens)
+        most = total if self._is_hybrid else tokens
+        return RereadCost(tokens, tokens / speed if speed else None, most)
 
     async def _ask(
         self,

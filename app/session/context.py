@@ -64,10 +64,22 @@ class ContextUse:
 
 @dataclass(frozen=True, slots=True)
 class RereadCost:
-    """What the engine has to read again. `seconds` is None while its speed is not known."""
+    """What the engine has to read again. `seconds` is None while its speed is not known.
+
+    `most_tokens` is more than `tokens` where the model cannot forget single tokens (a hybrid): it
+    goes back to the last checkpoint the engine kept, at worst to the beginning.
+    """
 
     tokens: int
     seconds: float | None
+    most_tokens: int = 0
+
+    @property
+    def most_seconds(self) -> float | None:
+        """The same for `most_tokens`."""
+        if self.seconds is None or not self.tokens:
+            return None
+        return self.seconds * self.most_tokens / self.tokens
 
 
 class TokenCounter:

@@ -379,7 +379,8 @@ class ChatController(QObject):
             self._storage,
             chat_id,
             default_model=loaded.model_id if loaded else "",
-            memory_bytes=loaded.size_bytes or None if loaded else None,
+            memory_bytes=loaded.memory_bytes or None if loaded else None,
+            is_hybrid=loaded is not None and loaded.is_hybrid,
         )
 
     def _start(

@@ -143,4 +143,9 @@ def reread_words(cost: RereadCost) -> str:
     words = f"The model will have to read {count_words(cost.tokens)} tokens again"
     if cost.seconds is not None:
         words += f", about {duration_words(cost.seconds)}"
+    if cost.most_tokens > cost.tokens:
+        words += f"; at worst {count_words(cost.most_tokens)}"
+        if cost.most_seconds is not None:
+            words += f" ({duration_words(cost.most_seconds)})"
+        words += ", as this model can only go back to a point it has saved"
     return f"{words}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QAbstractScrollArea, QScrollBar, QStyle, QStyleOptionSlider, QWidget
 
@@ -42,6 +42,7 @@ class SlimScrollBar(QScrollBar):
             QStyle.SubControl.SC_ScrollBarSlider,
             self,
         )
+        handle = self._stretched(handle, option)
         color = self.palette().color(QPalette.ColorRole.WindowText)
         color.setAlphaF(0.42 if self._near or self.isSliderDown() else 0.22)
         painter = QPainter(self)
@@ -54,6 +55,20 @@ class SlimScrollBar(QScrollBar):
             area = area.adjusted(1, 3, -1, -2)
         painter.drawRoundedRect(area, 3, 3)
         painter.end()
+
+
+    def _stretched(self, handle: QRect, option: QStyleOptionSlider) -> QRect:
+        """The handle on the whole length: Fusion leaves room for arrows that are not drawn."""
+        groove = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ScrollBar, option, QStyle.SubControl.SC_ScrollBarGroove, self
+        )
+        if self.orientation() == Qt.Orientation.Vertical:
+            share = self.height() / max(groove.height(), 1)
+            top = round((handle.top() - groove.top()) * share)
+            return QRect(handle.left(), top, handle.width(), round(handle.height() * share))
+        share = self.width() / max(groove.width(), 1)
+        left = round((handle.left() - groove.left()) * share)
+        return QRect(left, handle.top(), round(handle.width() * share), handle.height())
 
 
 def make_slim(area: QAbstractScrollArea) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QInputDialog
 from app.core.events import TextDelta, Timings, TurnEnded, Usage
 from app.core.messages import Message
 from app.session.context import RereadCost
+from app.ui.chat_items import reread_words
 from app.ui.label_controller import tags_of
 from app.ui.reuse_guard import is_dear
 from app.ui.sidebar_filter import ChatFilter
@@ -109,6 +110,12 @@ def test_seconds_decide_what_is_dear_and_tokens_where_no_speed_is_known() -> Non
     assert not is_dear(RereadCost(9_000, 2.0))
     assert is_dear(RereadCost(9_000, None))
     assert not is_dear(RereadCost(900, None))
+
+
+def test_a_model_that_cannot_forget_is_said_to_reread_more_at_worst() -> None:
+    assert reread_words(RereadCost(800, 2.0, 800)).endswith("800 tokens again, about 2 s.")
+    words = reread_words(RereadCost(800, 2.0, 8_000))
+    assert "800 tokens again, about 2 s; at worst 8,000 (20 s)" in words
 
 
 @in_qt_loop
