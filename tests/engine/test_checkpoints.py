@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.engine.checkpoints import CheckpointStore, Tokens
 
@@ -11,7 +12,7 @@ def _tokens(*values: int) -> Tokens:
     return np.asarray(values, np.int32)
 
 
-def _blob(n: int) -> np.ndarray:  # type: ignore[type-arg]
+def _blob(n: int) -> NDArray[np.uint8]:
     return np.zeros(n, np.uint8)
 
 
