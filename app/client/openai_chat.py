@@ -140,6 +140,10 @@ class OpenAIChatEngine:
             return EngineDied(
                 "The engine stopped in the middle of its answer.", "Ask again.", reason=repr(error)
             )
+        if self._own:
+            return EngineUnreachable(
+                "The engine does not answer.", "Start Garret again.", reason=repr(error)
+            )
         return EngineUnreachable(
             f"Nothing answers at {self.base_url}.",
             "Check that the engine is running and that the address is right.",

@@ -16,9 +16,11 @@ import psutil
 import pytest
 
 from app.client.engine_socket import new_socket_path, remove_stale
+from app.client.openai_chat import OpenAIChatEngine
 from app.client.process import EngineProcess
 from app.client.supervisor import EngineSupervisor
 from app.core.control import EngineBoot
+from app.core.errors import EngineUnreachable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows uses a loopback port")
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,6 +149,18 @@ def test_where_no_folder_is_fit_a_loopback_port_does_it(runtime: Path) -> None:
             assert (supervisor.view.base_url or "").startswith("http://127.0.0.1:")
         finally:
             await supervisor.stop()
+
+    asyncio.run(body())
+
+
+def test_a_socket_that_is_gone_is_said_without_an_address(runtime: Path) -> None:
+    async def body() -> None:
+        gone = str(runtime / "gone.sock")
+        engine = OpenAIChatEngine("http://localhost", "t", own=True, socket=gone)
+        with pytest.raises(EngineUnreachable) as told:
+            await engine.models()
+        await engine.close()
+        assert told.value.sentence == "The engine does not answer."
 
     asyncio.run(body())
 
