@@ -241,34 +241,40 @@ class Result:
 
 
 def run_client(
-    client: Client, kind: str, folder: Path, proxy: Proxy, url: str, model: str, timeout_s: float
+    client: Client,
+    kind: str,
+    folder: Path,
+    home: Path,
+    proxy: Proxy,
+    url: str,
+    model: str,
+    timeout_s: float,
 ) -> Result:
-    """One headless run in a fresh home."""
+    """One headless run in a fresh home; the same path each time, since it is in some prompts."""
     proxy.turns.clear()
     proxy.force = kind == "tool loop"
     prompt = TOOL_PROMPT if proxy.force else PROMPT
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=f"try-{client.name}-") as temporary:
-        home = Path(temporary)
-        work = home / "work"
-        work.mkdir()
-        (work / "note.txt").write_text(NOTE)
-        client.prepare(url, model, home)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "TERM": "dumb",
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            **client.environment(url, model),
-        }
-        command = [
-            part.replace("{dir}", str(folder)) for part in client.command(url, model, prompt, home)
-        ]
-        if client.name == "cline":
-            login = [command[0], "auth", "-p", "openai-compatible", "-k", KEY]
-            _call([*login, "-m", model, "-b", f"{url}/v1"], work, environment, 120)
-        code, output = _call(command, work, environment, timeout_s)
+    shutil.rmtree(home, ignore_errors=True)
+    work = home / "work"
+    work.mkdir(parents=True)
+    (work / "note.txt").write_text(NOTE)
+    client.prepare(url, model, home)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        **client.environment(url, model),
+    }
+    command = [
+        part.replace("{dir}", str(folder)) for part in client.command(url, model, prompt, home)
+    ]
+    if client.name == "cline":
+        login = [command[0], "auth", "-p", "openai-compatible", "-k", KEY]
+        _call([*login, "-m", model, "-b", f"{url}/v1"], work, environment, 120)
+    code, output = _call(command, work, environment, timeout_s)
     turns = [turn for turn in proxy.turns if "count" not in turn.path]
     ok, why = _judge(code, output, turns, client, forced=proxy.force)
     return Result(client.name, kind, ok, round(time.monotonic() - started, 1), why, turns)
@@ -411,13 +417,14 @@ def _try_all(chosen: list[Client], options: argparse.Namespace, upstream: str) -
     model = listed.raise_for_status().json()["data"][0]["id"]
     proxy = Proxy(upstream)
     results = []
-    with proxied(proxy) as url:
+    with proxied(proxy) as url, tempfile.TemporaryDirectory(prefix="try-clients-") as homes:
         for client in chosen:
             for kind in options.kinds.split(","):
                 if kind == "tool loop" and not client.tools:
                     continue
+                home = Path(homes) / client.name
                 result = run_client(
-                    client, kind, options.clients_dir, proxy, url, model, options.timeout
+                    client, kind, options.clients_dir, home, proxy, url, model, options.timeout
                 )
                 report(result)
                 results.append(result)
