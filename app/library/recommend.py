@@ -74,7 +74,9 @@ def recommend(catalogue: Catalogue, hardware: Hardware, machine_id: str = "") ->
     faster = _faster(choices, best)
     if faster is not None and better is not None and faster.file == better.file:
         faster = None
-    faster, better = _in_step(faster, best), _in_step(better, best)
+    faster, better = (_in_step(one, best, catalogue, hardware) for one in (faster, better))
+    if faster is not None and sum(faster.tokens_s) < 1.1 * sum(best.tokens_s):
+        faster = None  # computed it was, but not by what people measured
     return Recommendation(hardware.title, best, faster, better, reason_for(best))
 
 
@@ -114,9 +116,11 @@ def _better(
 
 
 def _leaves_room(choice: Choice, hardware: Hardware) -> bool:
-    """Where models share memory with everything else, the last drop is not recommended."""
+    """Where models share memory with everything else, the last drop is not recommended; what lies
+    beside a graphics card is not mapped from its file and cannot give way at all."""
     pool = choice.plan.pools[-1]
-    return hardware.unified or pool.spare_bytes >= 0.05 * pool.capacity_bytes
+    beside = len(choice.plan.pools) > 1 and choice.plan.on_gpu_share < 0.95
+    return hardware.unified or pool.spare_bytes >= (0.1 if beside else 0.05) * pool.capacity_bytes
 
 
 def _tier_like(catalogue: Catalogue, hardware: Hardware) -> Tier | None:
@@ -243,12 +247,37 @@ def _speed(choice: Choice) -> float:
     return choice.plan.tokens_s
 
 
-def _in_step(choice: Choice | None, best: Choice) -> Choice | None:
-    """An alternative's speed, scaled as the published figure for `best` stands to the computed."""
+def _in_step(
+    choice: Choice | None, best: Choice, catalogue: Catalogue, hardware: Hardware
+) -> Choice | None:
+    """An alternative's speed, scaled as published figures stand to computed ones: those for the
+    same model on machines of this kind, else that for `best`; a model that lies beside the card
+    more than `best` does is promised no more than computed."""
     if choice is None or best.basis == "computed":
         return choice
     ratio = sum(best.tokens_s) / 2 / max(best.plan.tokens_s, 0.1)
-    return replace(choice, tokens_s=_about(choice.plan.tokens_s * ratio))
+    if choice.model.id != best.model.id:
+        if choice.plan.on_gpu_share < best.plan.on_gpu_share - 0.05:
+            ratio = min(1.0, ratio)
+        ratio = min([ratio, *_published_ratios(choice.model.id, catalogue, hardware)])
+        return replace(choice, tokens_s=_about(choice.plan.tokens_s * ratio))
+    low, high = _about(choice.plan.tokens_s * ratio)
+    if choice.file.size_bytes > best.file.size_bytes:
+        low, high = min(low, best.tokens_s[0]), min(high, best.tokens_s[1])
+    return replace(choice, tokens_s=(low, high))
+
+
+def _published_ratios(model_id: str, catalogue: Catalogue, hardware: Hardware) -> Iterator[float]:
+    """Published speeds of a model over computed ones, on machines with the same processors. With
+    one memory for all, computed figures compare better than those scaled from other machines."""
+    if hardware.unified:
+        return
+    cards = [gpu.name for gpu in hardware.gpus]
+    for machine_id, tier, choice in plan_table(catalogue):
+        machine = catalogue.machine(machine_id)
+        alike = [gpu.name for gpu in machine.gpus] == cards
+        if alike and choice is not None and tier.model == model_id and choice.plan.tokens_s:
+            yield sum(choice.tokens_s) / 2 / choice.plan.tokens_s
 
 
 def _gpu_bytes(hardware: Hardware) -> int:

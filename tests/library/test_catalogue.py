@@ -124,3 +124,34 @@ def test_a_wish_is_kept_or_the_plan_says_it_cannot_be() -> None:
     assert make_plan(facts, mac, Wish(n_ctx=262_144, kv_type="q8_0")).verdict == "fits"
     assert make_plan(facts, mac, Wish(n_ctx=262_144, kv_type="f16")).verdict == "too big"
     assert make_plan(facts, CATALOGUE.machine("cpu-16")).verdict == "too big"
+
+
+def test_alternatives_are_what_their_names_say() -> None:
+    for machine_id, hardware in CATALOGUE.machines:
+        found = recommend(CATALOGUE, hardware, machine_id)
+        assert found.choice is not None, machine_id
+        if found.faster is not None:
+            assert sum(found.faster.tokens_s) >= 1.1 * sum(found.choice.tokens_s), machine_id
+        if found.better is not None and found.better.model.id == found.choice.model.id:
+            assert found.better.tokens_s[1] <= found.choice.tokens_s[1], machine_id
+
+
+def test_a_small_card_is_not_promised_what_nobody_measured() -> None:
+    machine = CATALOGUE.machine("rtx-4060-16")
+    found = recommend(CATALOGUE, machine, "rtx-4060-16")
+    assert found.better is not None
+    assert found.better.model.id == "qwen3.6-35b-a3b"
+    assert found.better.tokens_s[1] < 50  # 25 to 35 are published for the same card
+    assert found.better.plan.pools[-1].spare_bytes > GIB  # it cannot give way
+
+
+def test_table_quantizations_are_slower_beside_a_card() -> None:
+    machine = CATALOGUE.machine("cpu-64")
+    model = CATALOGUE.model(CODER)
+    assert model is not None
+    speeds = {}
+    for quant in ("UD-IQ4_XS", "UD-Q4_K_XL"):
+        file = model.file(quant)
+        assert file is not None
+        speeds[quant] = make_plan(model.facts(file), machine).tokens_s
+    assert speeds["UD-IQ4_XS"] < speeds["UD-Q4_K_XL"]

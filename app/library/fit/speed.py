@@ -29,6 +29,8 @@ _UNIFIED = _Kind(0.78, 0.20e-3)
 _UNIFIED_DENSE = _Kind(0.78, 0.05e-3)
 _CPU = _Kind(0.45, 0.20e-3)
 _CPU_EXPERTS_EFFICIENCY = 0.60
+# Quantizations by look-up table (IQ…) keep a processor busy before memory is: at best two thirds.
+_CPU_TABLE_SHARE = 0.65
 _SEVERAL_GPUS = 1.3
 
 
@@ -37,6 +39,8 @@ def tokens_per_second(facts: ModelFacts, shape: Shape, hardware: Hardware) -> fl
     gpu_bytes, cpu_bytes = _bytes_read(facts, shape, has_gpu=bool(hardware.gpus))
     sparse = facts.n_experts > 0 or facts.recurrent_layers > 0
     ram = hardware.ram_bandwidth_bytes_s or DEFAULT_RAM_BYTES_S
+    if "IQ" in facts.quantization and "NL" not in facts.quantization:
+        ram *= _CPU_TABLE_SHARE
     if not hardware.gpus:
         kind, gpu_s = _CPU, 0.0
         cpu_s = cpu_bytes / (ram * kind.efficiency)
