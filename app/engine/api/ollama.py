@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from app.engine.api.body import bad, flag, note_unknown, read_object, stop_strin
 from app.engine.api.errors import error_body
 from app.engine.api.models import ModelDirectory, priority_of
 from app.engine.api.openai_input import messages_of, no_media, tools_of
-from app.engine.api.sse import EventStream, until_gone
+from app.engine.api.sse import EventStream, json_line, until_gone
 from app.engine.chat.answer import Answer
 from app.engine.chat.template_input import parse_arguments
 from app.engine.chat.values import AnswerEnded, ChatRequest, TextPiece, ThinkingPiece
@@ -129,7 +128,7 @@ async def _stream(name: str, answer: Answer) -> AsyncGenerator[bytes, None]:
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return json_line(value) + b"\n"
 
 
 def _part(name: str, message: dict[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ _KNOWN = (
     *("max_tokens", "max_completion_tokens", "parallel_tool_calls", "response_format"),
     *("logprobs", "top_logprobs", "return_progress", "chat_template_kwargs", "functions"),
     *("function_call", "ignore_eos", "reasoning_effort", "timings_per_token", "cache_prompt"),
-    "conversation_tag",
+    *("conversation_tag", "enable_thinking", "thinking", "reasoning"),
 )
 _FINISH = {"cancelled": "stop"}
 
@@ -84,6 +84,8 @@ def chat_request_of(body: Mapping[str, Any], info: ModelInfo, priority: int) -> 
         template_options.setdefault("reasoning_effort", effort)
         if effort == "none":
             template_options.setdefault("enable_thinking", False)
+    if (thinks := _wants_thinking(body)) is not None:
+        template_options.setdefault("enable_thinking", thinks)
     for name in ("messages", "tools", "add_generation_prompt", "bos_token", "eos_token"):
         template_options.pop(name, None)
     return ChatRequest(
@@ -100,6 +102,20 @@ def chat_request_of(body: Mapping[str, Any], info: ModelInfo, priority: int) -> 
         ignore_eos=flag(body, "ignore_eos"),
         tag=_tag(body),
     )
+
+
+def _wants_thinking(body: Mapping[str, Any]) -> bool | None:
+    """The switch in the spellings of DashScope, DeepSeek and OpenRouter; None where it is not."""
+    if isinstance(enabled := body.get("enable_thinking"), bool):
+        return enabled
+    thinking, reasoning = body.get("thinking"), body.get("reasoning")
+    if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "disabled"):
+        return bool(thinking["type"] == "enabled")
+    if isinstance(reasoning, dict):
+        if isinstance(enabled := reasoning.get("enabled"), bool):
+            return enabled
+        return False if reasoning.get("effort") == "none" else None
+    return None
 
 
 def _tag(body: Mapping[str, Any]) -> str:

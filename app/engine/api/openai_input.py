@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.engine.api.body import bad
@@ -40,7 +41,28 @@ def messages_of(body: Mapping[str, Any]) -> tuple[ChatMessage, ...]:
         raise bad("messages", "must be a list of messages")
     if not raw:
         raise bad("messages", "must hold at least one message")
-    return tuple(_message(item, f"messages[{index}]") for index, item in enumerate(raw))
+    return _matched([_message(item, f"messages[{index}]") for index, item in enumerate(raw)])
+
+
+def _matched(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """The same with an id for each call: Ollama's clients send none, and results come in the order
+    of their calls."""
+    out: list[ChatMessage] = []
+    waiting: list[str] = []
+    for number, message in enumerate(messages):
+        if message.tool_calls and not all(call.call_id for call in message.tool_calls):
+            waiting = [f"call_{number}_{index}" for index in range(len(message.tool_calls))]
+            calls = [
+                replace(call, call_id=call_id)
+                for call, call_id in zip(message.tool_calls, waiting, strict=True)
+            ]
+            out.append(replace(message, tool_calls=tuple(calls)))
+        elif message.role == "tool" and waiting:
+            out.append(replace(message, tool_call_id=waiting.pop(0)))
+        else:
+            waiting = waiting if message.role == "tool" else []
+            out.append(message)
+    return tuple(out)
 
 
 def content_text(content: Any, where: str, *, of_tool: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 PING_S = 10.0
 COMMENT = b": ping\n\n"
+_BREAKS = re.compile("[\x85\u2028\u2029]")
 _T = TypeVar("_T")
 
 
@@ -22,16 +24,20 @@ class ClientGone(Exception):
 
 def data_event(value: Any) -> bytes:
     """`data:` with one line of JSON."""
-    return b"data: " + _json(value) + b"\n\n"
+    return b"data: " + json_line(value) + b"\n\n"
 
 
 def named_event(name: str, value: Any) -> bytes:
     """`event:` and `data:`."""
-    return b"event: " + name.encode() + b"\ndata: " + _json(value) + b"\n\n"
+    return b"event: " + name.encode() + b"\ndata: " + json_line(value) + b"\n\n"
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+def json_line(value: Any) -> bytes:
+    """JSON that no reader takes for several lines: some split at every Unicode line break."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if not text.isascii():
+        text = _BREAKS.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return text.encode("utf-8", "replace")
 
 
 class EventStream(Response):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from app.core.errors import ContextFull
@@ -208,6 +208,17 @@ class PreparedAnswer:
     def stops_after_first_call(self) -> bool:
         return not self._request.parallel_calls
 
+    def remember_seen(self, collected: _Collected, token_ids: list[int]) -> None:
+        """Remembers of an answer that was broken off what the client has seen, if that is prose
+        only: a call or reasoning is written with more than the client sees."""
+        if collected.names or collected.reasoning or self._forcing.opening:
+            return
+
+        def piece(token_id: int) -> bytes:
+            return self._model.tokenizer.piece(token_id, special=self._format.special)
+
+        self.remember(collected, _ids_of(collected.text, token_ids, piece))
+
     def remember(self, collected: _Collected, token_ids: tuple[int, ...]) -> None:
         if self._request.prefill:
             return
@@ -218,6 +229,19 @@ class PreparedAnswer:
         if self._forcing.opening:
             ids[:0] = tokenizer.tokenize(self._forcing.opening, parse_special=True)
         self._prompts.answers.remember(self._built.text, collected.message(""), tuple(ids))
+
+
+def _ids_of(text: str, ids: list[int], piece: Callable[[int], bytes]) -> tuple[int, ...]:
+    """The first ids that make exactly this text; none where it ends inside a token."""
+    wanted, size = text.encode("utf-8", "replace"), 0
+    for count, token_id in enumerate(ids):
+        if size >= len(wanted):
+            return tuple(ids[:count]) if size == len(wanted) else ()
+        data = piece(token_id)
+        if wanted[size : size + len(data)] != data:
+            return ()
+        size += len(data)
+    return tuple(ids) if size == len(wanted) else ()
 
 
 class Answer:
@@ -308,8 +332,10 @@ class Answer:
     def _remember(self, ended: Finished | None) -> None:
         if self._enough or (ended and ended.stop_text and not ended.generated_ids):
             return  # more was sampled than the client has seen
-        ids = ended.generated_ids if ended is not None and ended.generated_ids else self._ids
-        self._prepared.remember(self._collected, tuple(ids))
+        if ended is None:  # the client went away: perhaps before it saw the last tokens
+            self._prepared.remember_seen(self._collected, self._ids)
+            return
+        self._prepared.remember(self._collected, ended.generated_ids or tuple(self._ids))
 
 
 class PlainAnswer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import anthropic
@@ -131,6 +132,49 @@ def test_allowed_tools_without_any_are_a_400(inner: object) -> None:
     choice = {"type": "allowed_tools", "allowed_tools": inner}
     body = chat_body(tools=[chat_tool("a")], tool_choice=choice)
     assert post(ScriptedModel(), "/v1/chat/completions", body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinks"),
+    [
+        ({}, ""),
+        ({"enable_thinking": False}, "False"),
+        ({"thinking": {"type": "disabled"}}, "False"),
+        ({"thinking": {"type": "enabled"}}, "True"),
+        ({"reasoning": {"effort": "none"}}, "False"),
+        ({"reasoning": {"enabled": False}}, "False"),
+        ({"reasoning": {"effort": "high"}}, ""),
+        ({"reasoning": "yes", "thinking": 5}, ""),
+        ({"enable_thinking": False, "chat_template_kwargs": {"enable_thinking": True}}, "True"),
+    ],
+)
+def test_the_switch_of_thinking_in_every_spelling(fields: dict[str, Any], thinks: str) -> None:
+    model = ScriptedModel("x", template="[{{ enable_thinking }}]{{ messages[-1].content }}")
+    assert post(model, "/v1/chat/completions", chat_body("q", **fields)).status_code == 200
+    assert model.prompt_text() == f"[{thinks}]q"
+
+
+def test_results_without_ids_belong_to_the_calls_in_their_order() -> None:
+    calls = [{"function": {"name": name, "arguments": {}}} for name in ("a", "b")]
+    template = (
+        "{% for m in messages %}{{ m.role }}:{% for c in m.tool_calls or [] %}"
+        "{{ c.function.name }}{{ c.function.arguments | tojson }}={{ c.id }},{% endfor %}"
+        "{{ m.tool_call_id or '' }}{{ m.content }};{% endfor %}{{ tools | tojson if tools }}"
+    )
+    model = ScriptedModel("x", template=template)
+    messages = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "tool_name": "a", "content": "-A"},
+        {"role": "tool", "tool_name": "b", "content": "-B"},
+        {"role": "tool", "content": "-C"},
+    ]
+    body = {"messages": messages, "tools": [chat_tool("a"), chat_tool("b")], "stream": False}
+    assert post(model, "/api/chat", body).status_code == 200
+    said = model.prompt_text()
+    ids = re.findall(r"[ab]\{\}=(\w+),", said)
+    assert len(set(ids)) == 2
+    assert f"tool:{ids[0]}-A;tool:{ids[1]}-B;" in said
 
 
 # -- pictures and files ---------------------------------------------------------------------

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 MAX_REPEAT = 1000
-MAX_GRAMMAR_CHARS = 1_000_000
+MAX_GRAMMAR_CHARS = 250_000
 _NAME = re.compile(r"[^a-zA-Z0-9-]+")
 
 BASE: dict[str, str] = {
