@@ -126,7 +126,7 @@ class Bench:
             found.settle("resize")
 
     def _find(self, found: Stretches, text: str) -> None:
-        for words in (text[:1].strip() or "a", text[:12]):
+        for words in (text[:1].strip() or "a", text[:12].partition("\n")[0] or "b"):
             found.take("find", partial(self._transcript.find_words, words))
             found.settle("find")
             found.take("find", lambda: self._transcript.find_step(1))

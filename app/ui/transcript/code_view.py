@@ -184,8 +184,13 @@ class CodeView(CellView):
         text_height = round(rows * line + 1)
         bar = self.text.horizontalScrollBar()
         extra = 0
+        policy = Qt.ScrollBarPolicy
         if not self._wraps and self._widest() > inner:
             extra = bar.sizeHint().height()
+        # ours, or Qt's own idea of the width may put the bar over the last line
+        self.text.setHorizontalScrollBarPolicy(
+            policy.ScrollBarAlwaysOn if extra else policy.ScrollBarAlwaysOff
+        )
         self.text.setGeometry(left, top, inner, text_height + extra)
         self.header.setGeometry(0, 0, width, self.header.sizeHint().height())
         bottom = (_PAD - min(extra, 6)) if self._value.is_last else 0

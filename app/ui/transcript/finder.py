@@ -20,7 +20,9 @@ from app.ui.transcript.cells import (
     UserCell,
 )
 
-_MOST_MARKS = 150  # in one cell, which is a screenful at most
+_MOST_MARKS = 80  # in one cell, a screenful at most: each costs a stroke of the brush
+_MOST_HITS = 2_000
+_MOST_PARSED = 4  # parts at once on the way to a hit: a chapter, a section and what they hide
 
 
 class Findable(Protocol):
@@ -113,9 +115,11 @@ class Finder:
             return
         here = self._front[1] if self._front is not None and self._front[0] is view else -1
         colors = self._area.colors
+        cursors = _cursors(editor.document(), self._words, max(_MOST_MARKS, here + 1))
         marks = [
             _selection(cursor, colors.found_here if number == here else colors.found)
-            for number, cursor in enumerate(_cursors(editor.document(), self._words))
+            for number, cursor in enumerate(cursors)
+            if number < _MOST_MARKS or number == here
         ]
         if marks or editor.extraSelections():
             editor.setExtraSelections(marks)
@@ -129,7 +133,7 @@ class Finder:
 
     def _locate(self) -> tuple[int, int]:
         """The cell with the hit in front and the number of the hit in it; parses it if need be."""
-        while True:
+        for _try in range(_MOST_PARSED):
             counts = self._counts()
             self._count = sum(counts)
             self._at = min(self._at, self._count - 1)
@@ -140,6 +144,7 @@ class Finder:
             if not isinstance(self._area.all_cells()[index], SectionCell):
                 return index, self._at - (upto[index] - counts[index])
             self._area.expand(index)
+        return -1, -1  # what was counted is not in the text as it is read
 
     def _show(self) -> None:
         index, number = self._locate()
@@ -147,7 +152,7 @@ class Finder:
         editor = editor_of(view) if view is not None else None
         if view is None or editor is None:
             return
-        cursors = _cursors(editor.document(), self._words)
+        cursors = _cursors(editor.document(), self._words, min(number + 1, _MOST_HITS))
         if cursors:
             number = min(number, len(cursors) - 1)
             self._front = (view, number)
@@ -157,12 +162,12 @@ class Finder:
             self._area.show_cell(index, y)
 
 
-def _cursors(document: QTextDocument, words: str) -> list[QTextCursor]:
+def _cursors(document: QTextDocument, words: str, most: int) -> list[QTextCursor]:
     found: list[QTextCursor] = []
     if not words:
         return found
     cursor = document.find(words)
-    while not cursor.isNull() and len(found) < _MOST_MARKS:
+    while not cursor.isNull() and len(found) < most:
         found.append(cursor)
         cursor = document.find(words, cursor)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,6 +30,7 @@ _MAX_WIDTH = 2_000
 _MAX_AREA = 600_000
 _MAX_KEPT_BYTES = 48_000_000
 _DISPLAY_SCALE = 1.12
+_TALL = re.compile(r"\\(?:[dt]?frac|binom|cfrac)")  # set small they cannot be read on a 1x screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,9 @@ class Formulas(QObject):
         try:
             library = importlib.import_module("ziamath")
             library.config.svg2 = False  # QtSvg draws paths, not <symbol>
+            is_small = not drawing.display and not _TALL.search(drawing.latex)
             made = library.Latex(
-                drawing.latex, size=drawing.size, color=drawing.color, inline=not drawing.display
+                drawing.latex, size=drawing.size, color=drawing.color, inline=is_small
             )
             svg, depth = made.svg().encode(), float(-made.getyofst())
             result = _rendered(drawing.name, svg, depth, scale)

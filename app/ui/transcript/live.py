@@ -17,7 +17,7 @@ from app.ui.transcript.messages import answer_cells
 from app.ui.transcript.sections import sections
 
 _BULK_CHARS = 20_000  # more at once than any model writes in a frame: an answer come back to
-_BULK_LINES = 800
+_BULK_LINES = 350
 
 
 class LiveAnswer:

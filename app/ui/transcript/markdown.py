@@ -30,6 +30,7 @@ _MOST_LINES = 600
 _MOST_TOKENS = 1_500  # five make a list item
 _MAX_DEFINITION_CHARS = 4_000
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
+_DEEP_QUOTE = re.compile(r"^(?: {0,3}>){12}", re.MULTILINE)
 _MARKERS = re.compile(r"[\[\]*_~`!<&$\\:@]")
 
 
@@ -89,7 +90,8 @@ def parse_source(source: str, definitions: str = "") -> list[Token]:
     if definitions and "[" in source:
         env["references"] = dict(_references(definitions))
     tokens = inline_parser().parse(source, env)
-    return tokens if len(tokens) <= _MOST_TOKENS else _plain(source)
+    is_cut = any(token.level >= _MAX_NESTING - 1 for token in tokens)  # the parser left text out
+    return _plain(source) if is_cut or len(tokens) > _MOST_TOKENS else tokens
 
 
 @lru_cache(maxsize=8)
@@ -103,6 +105,8 @@ def _references(definitions: str) -> dict[str, Any]:
 def is_too_dense(source: str) -> bool:
     """Whether reading the inline marks of `source` could hold up the window."""
     if len(source) > MAX_INLINE_CHARS * 2 or source.count("\n") > _MOST_LINES:
+        return True
+    if _DEEP_QUOTE.search(source):
         return True
     for paragraph in source.split("\n\n"):
         if len(paragraph) > MAX_INLINE_CHARS:

@@ -25,9 +25,9 @@ from app.ui.transcript.chapters import (
 _SECTION_CHARS = 3_000
 _SECTION_LINES = 150
 MOST_CHARS = 6_000
-_MOST_LINES = 300  # of a list or table without a blank line
-_MOST_INDENTED_LINES = 400
-_GIANT_LINES = 400
+_MOST_LINES = 200  # of a list or table without a blank line
+_MOST_INDENTED_LINES = 300
+_GIANT_LINES = 300
 _FRESH_START = re.compile(r"[A-Za-z#\"'(*_`|À-￿]")
 _LIST_START = re.compile(r"[*+-][ \t]|\d{1,9}[.)][ \t]")
 _TABLE_RULE = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")

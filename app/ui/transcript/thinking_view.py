@@ -112,5 +112,8 @@ class ThinkingView(CellView):
             cursor.insertText(visible(shown[len(self._written) :]))
         else:
             document.clear()
+            cursor = QTextCursor(document)
+            cursor.beginEditBlock()
             DocumentWriter(document, self.look).write_muted(shown)
+            cursor.endEditBlock()
         self._written = shown

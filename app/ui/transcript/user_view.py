@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QTextOption
+from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor, QTextOption
 from PySide6.QtWidgets import QTextEdit, QWidget
 
 from app.ui.buttons import FlatButton
@@ -15,8 +15,8 @@ from app.ui.transcript.writer import DocumentWriter
 
 _FOLD_CHARS = 1_800
 _FOLD_LINES = 22
-_MOST_CHARS = 24_000
-_MOST_LINES = 600
+_MOST_CHARS = 12_000
+_MOST_LINES = 400
 _SHARE = 0.84
 
 
@@ -115,12 +115,15 @@ class UserView(CellView):
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         document.setDefaultTextOption(option)
         text = most(self._value.text) if self._open else fold(self._value.text)
+        cursor = QTextCursor(document)
+        cursor.beginEditBlock()  # laid out once, at its end
         writer = DocumentWriter(document, self.look)
         writer.write_plain(text)
         left = len(self._value.text) - len(text)
         if self._open and left > 0:
             words = self.tr("{count} more characters are not shown here; Copy gives all of them.")
             writer.write_muted(words.format(count=f"{left:,}"))
+        cursor.endEditBlock()
 
     def unfold(self) -> None:
         """Shows all of a folded text, or folds it again."""
