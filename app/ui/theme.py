@@ -127,12 +127,30 @@ def garret_palette(dark: bool) -> QPalette:
     return palette
 
 
+_OUTLINES = {
+    ("QCheckBox", "QRadioButton", "QMenu"): 0.6,
+    ("QLineEdit", "QAbstractSpinBox", "QPlainTextEdit", "QTextEdit", "QListView"): 0.3,
+}
+
+
 def tint(widget: QWidget, color: QColor) -> None:
     """Gives a label or a flat button its colour; a label on Base draws with Text."""
     palette = widget.palette()
     for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):
         palette.setColor(role, color)
     widget.setPalette(palette)
+
+
+def _outline(palette: QPalette, dark: bool) -> None:
+    """Frames one can see: Fusion draws them darker than the window, which is dark already."""
+    role = QPalette.ColorRole
+    window, text = palette.color(role.Window), palette.color(role.WindowText)
+    for names, share in _OUTLINES.items():
+        own = QPalette(palette)
+        if dark:
+            own.setColor(role.Window, mix(window, text, share))
+        for name in names:
+            QApplication.setPalette(own, name)  # type: ignore[arg-type]
 
 
 class Theme(QObject):
@@ -245,5 +263,7 @@ class Theme(QObject):
             dark = chosen == "dark" or (
                 chosen == "system" and self._hints.colorScheme() == Qt.ColorScheme.Dark
             )
-            self._app.setPalette(garret_palette(dark))
+            palette = garret_palette(dark)
+            self._app.setPalette(palette)
+            _outline(palette, dark)
         self._colors = derive_colors(self._app.palette(), high_contrast=self._presenting)

@@ -22,6 +22,7 @@ from app.ui.icons import Icons
 from app.ui.models.memory_bar import MemoryBar
 from app.ui.models.section_view import SectionView
 from app.ui.models.values import MemoryPicture, ModelRow, Section
+from app.ui.scroll_bar import make_slim
 from app.ui.theme import Theme, tint
 
 _SEARCH_DELAY_MS = 450
@@ -138,6 +139,7 @@ class ModelsPage(QWidget):
         column.addLayout(self._section_column)
         column.addStretch(1)
         area = QScrollArea(self)
+        make_slim(area)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

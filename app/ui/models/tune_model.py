@@ -28,6 +28,7 @@ from app.core.control import KvType
 from app.library.model_settings import MAX_PROMPT_CHARS, MIN_CTX_TOKENS, ModelSettings
 from app.ui.models.memory_bar import MemoryBar
 from app.ui.models.values import MemoryPicture, context_text
+from app.ui.scroll_bar import make_slim
 from app.ui.theme import Theme, tint
 from app.ui.tune_dialog import DIALS
 
@@ -204,6 +205,7 @@ class ModelSettingsDialog(QDialog):
 
     def _lay_out(self) -> None:
         area = QScrollArea(self)
+        make_slim(area)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -17,6 +17,7 @@ from app.ui.transcript.sections import Section, sections
 
 PROSE_CHARS = 1_200
 PROSE_BLOCKS = 24
+_LINE_WEIGHT = 12  # characters that cost as much as a list item of its own
 CODE_LINES = 100
 CODE_CHARS = 20_000
 
@@ -174,7 +175,7 @@ class Grouper:
             definitions = self._definitions if "[" in block.source else ""
             return [*self._flush(), TableCell(block.source, definitions)]
         self._group.append(block)
-        self._chars += len(block.source)
+        self._chars += len(block.source) + block.source.count("\n") * _LINE_WEIGHT
         full = self._chars >= PROSE_CHARS or len(self._group) >= PROSE_BLOCKS
         return self._flush() if full else []
 
