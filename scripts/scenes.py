@@ -429,6 +429,7 @@ async def privacy(stage: Stage) -> None:
     await pause(0.5)
     assert isinstance(panel, PrivacyPanel)
     panel.show_connections(CONNECTIONS)
+    panel.show_kept(1_830_000_000)
     await pause(0.3)
 
 

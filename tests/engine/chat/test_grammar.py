@@ -147,6 +147,12 @@ def test_integer_bounds_are_exact(checker: GrammarChecker, low: int, size: int, 
         {"$ref": "#/nowhere"},
         {"type": "thing"},
         {"enum": []},
+        {"enum": list(range(20_001))},
+        {"type": "string", "pattern": "^" + "a?" * 33 + "$"},
+        {"type": "string", "pattern": "^(a?){900}$"},
+        {"type": "string", "pattern": "(a|b*)+"},
+        {"type": "string", "pattern": "^(a{1,900}){1,900}$"},
+        {"type": "string", "pattern": "(" * 400 + "a" + ")" * 400},
         {"type": "integer", "multipleOf": 3},
         {"type": "array", "uniqueItems": True},
         {"type": "object", "patternProperties": {"^a": {}}},
@@ -157,6 +163,19 @@ def test_integer_bounds_are_exact(checker: GrammarChecker, low: int, size: int, 
 def test_what_a_grammar_cannot_hold_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedSchema):
         schema_to_gbnf(schema)
+
+
+def test_joining_huge_lists_of_properties_is_given_up_early() -> None:
+    """They took minutes, with everybody waiting."""
+
+    def part(number: int) -> dict[str, Any]:
+        names = (f"k{number}_{i}" for i in range(300))
+        return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+
+    with pytest.raises(UnsupportedSchema):
+        schema_to_gbnf({"allOf": [part(number) for number in range(600)]})
+    with pytest.raises(UnsupportedSchema):
+        schema_to_gbnf({"properties": {f"k{i}": {"type": "string"} for i in range(100_000)}})
 
 
 def test_a_reference_to_itself_ends(checker: GrammarChecker) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 from app.engine.chat.grammar.rules import MAX_REPEAT, Rules, UnsupportedSchema, class_char
 
 _MAX_PATTERN_CHARS = 2000
+# llama.cpp follows every way a text can be read at once; these patterns have too many
+_MAX_MISSING = 32
+_MAX_COUNTED = 4096
 _CATEGORIES = {
     codes.CATEGORY_DIGIT: "0-9",
     codes.CATEGORY_WORD: "a-zA-Z0-9_",
@@ -36,15 +39,27 @@ def pattern_rule(rules: Rules, pattern: str) -> str:
     except (re.error, OverflowError, RecursionError):
         raise UnsupportedSchema("a pattern that is no regular expression") from None
     rules.base("char")
+    try:
+        inner = _whole(parsed)
+    except RecursionError:
+        raise UnsupportedSchema("a pattern this deep") from None
+    return rules.add("pattern", rf'"\"" {inner} "\""'.replace("  ", " "))
+
+
+def _whole(parsed: list[Any]) -> str:
     starts = bool(parsed) and parsed[0] == (codes.AT, codes.AT_BEGINNING)
     ends = bool(parsed) and parsed[-1] == (codes.AT, codes.AT_END)
     body = parsed[1 if starts else 0 : len(parsed) - 1 if ends else len(parsed)]
     parts = ["" if starts else "char*", _sequence(body), "" if ends else "char*"]
-    inner = " ".join(part for part in parts if part)
-    return rules.add("pattern", rf'"\"" {inner} "\""'.replace("  ", " "))
+    return " ".join(part for part in parts if part)
 
 
 def _sequence(items: list[Any]) -> str:
+    missing = 0
+    for op, argument in items:
+        missing = missing + 1 if _may_be_empty(op, argument) else 0
+        if missing > _MAX_MISSING:
+            raise UnsupportedSchema("a pattern with many parts in a row that may be missing")
     return " ".join(_item(op, argument) for op, argument in items)
 
 
@@ -68,12 +83,45 @@ def _item(op: Any, argument: Any) -> str:
 
 def _repeat(argument: Any) -> str:
     low, high, inner = argument
+    if high > 1 and _all_may_be_empty(inner):
+        raise UnsupportedSchema("a pattern that repeats what may be empty")
+    if _counted([(codes.MAX_REPEAT, argument)]) > _MAX_COUNTED:
+        raise UnsupportedSchema("a pattern that counts repetitions of counted repetitions")
     group = f"( {_sequence(list(inner))} )"
     if high is codes.MAXREPEAT:
         return f"{group}*" if low == 0 else f"{group}{{{low},}}"
     if high > MAX_REPEAT:
         raise UnsupportedSchema(f"more than {MAX_REPEAT} repetitions in a pattern")
     return f"{group}{{{low},{high}}}"
+
+
+def _may_be_empty(op: Any, argument: Any) -> bool:
+    if op in (codes.MAX_REPEAT, codes.MIN_REPEAT):
+        return argument[0] == 0 or _all_may_be_empty(argument[2])
+    if op is codes.BRANCH:
+        return any(_all_may_be_empty(branch) for branch in argument[1])
+    if op is codes.SUBPATTERN:
+        return _all_may_be_empty(argument[3])
+    return op is codes.AT
+
+
+def _all_may_be_empty(items: Any) -> bool:
+    return all(_may_be_empty(op, argument) for op, argument in items)
+
+
+def _counted(items: Any) -> int:
+    """The largest product of counts, one inside the other; an open end counts nothing."""
+    most = 1
+    for op, argument in items:
+        if op in (codes.MAX_REPEAT, codes.MIN_REPEAT):
+            _, high, inner = argument
+            times = 1 if high is codes.MAXREPEAT else max(int(high), 1)
+            most = max(most, times * _counted(inner))
+        elif op is codes.BRANCH:
+            most = max(most, *(_counted(branch) for branch in argument[1]))
+        elif op is codes.SUBPATTERN:
+            most = max(most, _counted(argument[3]))
+    return most
 
 
 def _char(code: int) -> str:
