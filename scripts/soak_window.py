@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +37,16 @@ from app.ui.theme import Theme  # noqa: E402
 from app.ui.transcript.messages import MessageItem  # noqa: E402
 from app.ui.transcript.transcript import Transcript  # noqa: E402
 from app.ui.window_state import WindowState  # noqa: E402
-from scripts.soak_storage import Journal, SteadyEngine, Tally, compare, file_problems  # noqa: E402
+from scripts.soak_kills import (  # noqa: E402
+    DATABASE,
+    JOURNAL,
+    Journal,
+    SteadyEngine,
+    Tally,
+    add_options,
+    look,
+    report,
+)
 from tests.fakes import FakeEngineControl  # noqa: E402
 
 LONGEST_LIFE_S = 2.2
@@ -134,16 +141,16 @@ def run_child(folder: Path, seed: int, ready: int) -> None:
     theme = Theme(app)
 
     async def window() -> int:
-        storage = await open_storage(folder / "chats.sqlite3")
+        storage = await open_storage(folder / DATABASE)
         services = ChatServices(storage, SteadyEngine(dice), FakeEngineControl())
         state = WindowState(folder / "window.ini")
         icons = Icons(icons_folder(), theme)
-        journal = Journal(folder / "journal.jsonl")
+        journal = Journal(folder / JOURNAL)
 
-        def report(name: str, error: Exception) -> None:
+        def on_error(name: str, error: Exception) -> None:
             journal.note("problem", what=f"{name}: {error!r}")
 
-        made = MainWindow(theme, icons, services, state, TaskOwner(report))
+        made = MainWindow(theme, icons, services, state, TaskOwner(on_error))
         Watcher(made.chat_page.transcript, journal)
         made.show()
         os.write(ready, b"1")
@@ -155,7 +162,6 @@ def run_child(folder: Path, seed: int, ready: int) -> None:
 
 def kill_once(folder: Path, seed: int, tally: Tally) -> None:
     """One round: a forked child, killed after a random time; then the comparison."""
-    (folder / "journal.jsonl").unlink(missing_ok=True)
     read_end, write_end = os.pipe()
     child = os.fork()  # everything is imported already, and no Qt object exists yet
     if child == 0:
@@ -176,51 +182,13 @@ def kill_once(folder: Path, seed: int, tally: Tally) -> None:
     if not is_ready or not os.WIFSIGNALED(status):
         tally.problems.append(f"kill {tally.kills}: the window died by itself ({status})")
         return
-    journal = folder / "journal.jsonl"
-    lines = journal.read_text().splitlines() if journal.exists() else []
-    notes = [json.loads(line) for line in lines if line.endswith("}")]
-    tally.problems += [
-        f"kill {tally.kills}: {note['what']}" for note in notes if note["kind"] == "problem"
-    ]
-    tally.problems += file_problems(folder / "chats.sqlite3", tally.kills)
-    asyncio.run(compare(folder, notes, killed_at, tally))
-
-
-def soak(folder: Path, kills: int, seed: int, *, report_every: int = 0) -> Tally:
-    """Kills the window `kills` times on one data folder."""
-    tally = Tally()
-    for number in range(kills):
-        kill_once(folder, seed * 1_000_003 + number, tally)
-        if report_every and tally.kills % report_every == 0:
-            print(f"{tally.kills}/{kills} kills, {len(tally.problems)} problems", file=sys.stderr)
-    return tally
+    look(folder, killed_at, tally)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="keep the database here")
-    parser.add_argument("--json", action="store_true", help="no progress, only the result")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="garret-soak-") as scratch:
-        folder = options.folder or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        tally = soak(folder, options.kills, options.seed, report_every=0 if options.json else 20)
-    for problem in tally.problems:
-        print(problem, file=sys.stderr)
-    result = {
-        "kills": tally.kills,
-        "kills_while_streaming": tally.while_streaming,
-        "messages_checked": tally.messages,
-        "worst_behind_s": round(tally.worst_behind_s, 3),
-        "problems": len(tally.problems),
-        "seconds": round(time.monotonic() - started, 1),
-        "seed": options.seed,
-    }
-    print(json.dumps(result))
-    return 1 if tally.problems or tally.kills < options.kills else 0
+    add_options(parser)
+    return report(kill_once, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.soak_storage import soak
+from scripts.soak_kills import soak
+from scripts.soak_storage import kill_once
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
 def test_nothing_stored_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
-    tally = soak(tmp_path, kills=3, seed=7)
+    tally = soak(kill_once, tmp_path, kills=3, seed=7)
     assert tally.problems == []
     assert tally.kills == 3
     assert tally.texts
