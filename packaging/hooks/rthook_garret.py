@@ -18,6 +18,11 @@ sys.garret_environ = {
     name: value for name, value in os.environ.items() if not name.startswith(("_PYI_", "_MEI"))
 }
 
+# What we start of ourselves (the engine, the header check) is a program of its own. The bootloader
+# would take it for a worker that still has the library path removed above, and the linker would
+# then find only what the system happens to have.
+os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
+
 # A windowed program on Windows has none; whatever prints would crash.
 if sys.stdout is None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 from linux_packages import elf_files, run_paths
 
@@ -124,6 +125,28 @@ def test_the_engine_has_one_copy_of_each_library() -> None:
         "libllama.so", "libggml.so.0", "libggml-base.so.0", "libggml-cpu.so.0",
     }  # fmt: skip
     assert (libraries / "libggml-base.so").samefile(libraries / "libggml-base.so.0")
+
+
+def test_the_engine_uses_the_bundles_libraries_not_the_systems(tmp_path: Path) -> None:
+    models = sorted((FOLDER / "_internal" / "resources").glob("models/*.gguf"))
+    if not models:
+        pytest.skip("this bundle was made without the starter model")
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    command = [str(PROGRAM), "serve", "--port", "0", "--ctx", "512", "--model", str(models[0])]
+    with subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE) as serving:
+        try:
+            assert serving.stdout is not None
+            assert b"http://" in serving.stdout.readline()
+            ours = {path.name for path in (FOLDER / "_internal").rglob("*.so*")}
+            engines = psutil.Process(serving.pid).children(recursive=True)
+            mapped = {
+                Path(row.path) for one in engines for row in one.memory_maps() if ".so" in row.path
+            }
+        finally:
+            serving.terminate()
+    assert any(path.name.startswith("libssl") for path in mapped)
+    real = FOLDER.resolve()
+    assert {path for path in mapped if path.name in ours and real not in path.parents} == set()
 
 
 @pytest.mark.parametrize("network", ["as it is", "not even a loopback interface"])
