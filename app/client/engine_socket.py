@@ -37,10 +37,13 @@ def new_socket_path(environ: Mapping[str, str] | None = None) -> str:
 
 
 def remove_socket(path: str) -> None:
-    """Removes what an engine that has ended left."""
+    """Removes what an engine that has ended left; the folder, too, after the last one."""
+    if not path:
+        return
     with contextlib.suppress(OSError):
-        if path:
-            os.unlink(path)
+        os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(path))
 
 
 def remove_stale(folder: Path, age_s: float = _OLD_S) -> None:
