@@ -10,16 +10,20 @@ import pytest
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QTextDocument
 from PySide6.QtNetwork import QHostAddress, QTcpServer
+from pytestqt.qtbot import QtBot
 
 from app.core.messages import TextPart
 from app.ui.transcript.finder import editor_of
 from app.ui.transcript.markdown import inline_parser, is_allowed_link
 from app.ui.transcript.messages import MessageItem
 from app.ui.transcript.transcript import Transcript
+from app.ui.transcript.turn import Turn
+from app.ui.transcript.writer import visible
+from scripts.hostile_markdown import texts
 
 GUI_LIMIT_S = 2.0
 """Generous, for a slow machine: it catches what grows faster than the text. The 100 ms of the
-contract are measured by scripts/bench_transcript.py."""
+contract are measured by scripts/bench_hostile_markdown.py."""
 
 HOSTILE = {
     "script link": "[a](javascript:x) [b](JaVaScRiPt:alert(1)) [c](&#106;avascript:alert(1))",
@@ -42,32 +46,7 @@ HOSTILE = {
     "image in table": "| ![a](http://127.0.0.1:PORT/t) |\n|---|\n| ![b](/etc/passwd) |",
     "formula": "$\\includegraphics{/etc/passwd}$ $$\\input{/etc/passwd}$$",
 }
-HEAVY = {
-    "deep quotes": ">" * 5_000 + " x",
-    "deep lists": "\n".join("  " * n + "- x" for n in range(300)),
-    "deep brackets": "[" * 20_000 + "]" * 20_000,
-    "nested emphasis": "*a **b " * 8_000,
-    "backticks": "".join("`" * n + " " for n in range(1, 400)),
-    "one line of a megabyte": "word " * 200_000,
-    "one word of a megabyte": "x" * 1_000_000,
-    "unbalanced fences": "```\n" * 4_001 + "~~~\n" * 300,
-    "wide table": "|" + "a|" * 800 + "\n|" + "-|" * 800 + "\n" + ("|" + "b|" * 800 + "\n") * 20,
-    "long table": "|a|b|\n|-|-|\n" + "|1|2|\n" * 20_000,
-    "link definitions": "".join(f"[l{n}]: http://x/{n}\n" for n in range(4_000)) + "[l1] " * 200,
-    "entities": "&amp;" * 60_000,
-    "dollars": "$a" * 30_000,
-    "angle brackets": "<a " * 30_000,
-    "line of pipes": "|" * 50_000,
-    "emphasis run": "*" * 50_000,
-    "open links": "[a](" * 12_000,
-    "ansi": "\x1b[31mred\x1b[0m\x1b]8;;http://evil\x07" * 3_000,
-    "nul and controls": "\x00\x01\x02\x7f\x9b" * 10_000,
-    "bidi": "\u202eevil\u202c \u2066x\u2069 " * 5_000,
-    "combining": "a" + "\u0301" * 20_000,
-    "code of a long line": "```js\n" + "a=1;" * 50_000 + "\n```",
-    "code of many lines": "```py\n" + "x = 1\n" * 30_000 + "```",
-    "many paragraphs": "p\n\n" * 40_000,
-}
+HEAVY = {name: text[:200_000] for name, text in texts().items()}
 
 
 @pytest.fixture
@@ -119,9 +98,45 @@ def _formats(document: QTextDocument) -> list:  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize("name", HEAVY)
-def test_heavy_text_is_shown_soon(name: str, transcript: Transcript) -> None:
+def test_heavy_text_is_shown_soon_and_in_small_pieces(name: str, transcript: Transcript) -> None:
     assert show(transcript, HEAVY[name]) < GUI_LIMIT_S
     assert transcript.live_count <= 60
+    for _owner, view in transcript.views():
+        editor = editor_of(view)
+        assert editor is None or editor.document().blockCount() <= 320
+        assert editor is None or editor.document().characterCount() <= 30_000
+
+
+def test_a_turn_without_time_builds_one_piece_and_the_next_go_on(
+    transcript: Transcript, qtbot: QtBot
+) -> None:
+    transcript._turn = Turn(budget_s=0.0)
+    text = "".join(f"Paragraph {n}.\n\n" for n in range(3_000))
+    transcript.set_messages([MessageItem(1, "assistant", (TextPart(text),))])
+    assert transcript.live_count <= 1
+    qtbot.waitUntil(lambda: transcript.live_count > 3)
+    last = [e for _o, v in transcript.views() if (e := editor_of(v)) is not None][-1]
+    assert last.toPlainText().endswith("Paragraph 2999.")
+
+
+def test_stacked_marks_are_shown_in_part_and_copied_whole(transcript: Transcript) -> None:
+    text = "a" + "\u0301" * 500 + " b"
+    show(transcript, text)
+    (editor,) = [e for _o, v in transcript.views() if (e := editor_of(v)) is not None]
+    assert editor.toPlainText() == "a" + "\u0301" * 6 + " b"
+    assert transcript.messages()[0].text == text
+    script = "क्ष्म्य שָׁלוֹם e\u0301\u0323"
+    assert visible(script) == script
+
+
+@pytest.mark.parametrize("text", ["-\n-\n-\n", "1.\n2.\n", "---\n\ntext", "> \n> x", "***\n- a\n"])
+def test_what_has_no_words_is_drawn_too(text: str, transcript: Transcript) -> None:
+    show(transcript, text)
+    (editor,) = [e for _o, v in transcript.views() if (e := editor_of(v)) is not None]
+    assert (
+        editor.document().blockCount()
+        == {"-": 3, "1": 2, "---": 2, ">": 1, "***": 2}[text.split()[0].rstrip(".")]
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,14 @@ GIANT_CHARS = 16_000
 """Above this a message is cut into sections, each parsed only when it comes near the screen."""
 _PLAIN_CHARS = 4_000
 _MOST_ITEMS = 80
-_MOST_TABLE_CELLS = 400
-_MOST_COLUMNS = 60
+_MOST_TABLE_CELLS = 240
+_MOST_ROW_CHARS = 3_000
+_MOST_COLUMNS = 32
 _MANY_PIPES = 800
 _MOST_TAIL_CHARS = 24_000
-_MOST_TAIL_LINES = 200
+_MOST_TAIL_LINES = 150
+_MOST_TAIL_ROWS = 100
+_MOST_TAIL_PIPES = 1_200
 _LOOK_BACK_LINES = 100
 
 _FENCE_OPEN = re.compile(r"^( {0,3})(`{3,}|~{3,})([^\n]*)$")
@@ -143,9 +146,9 @@ def _pieces(source: str) -> list[str]:
 
 
 def _table_parts(source: str, head: str) -> list[Block]:
-    if head.count("|") > _MOST_COLUMNS:
-        return [Block("code", source)]
     lines = source.split("\n")
+    if head.count("|") > _MOST_COLUMNS or max(map(len, lines)) > _MOST_ROW_CHARS:
+        return [Block("code", source)]
     step = max(min(LONG_TABLE_ROWS, _MOST_TABLE_CELLS // max(head.count("|"), 1)), 6)
     if len(lines) - 2 <= step:
         return [Block("table", source)]
@@ -291,7 +294,7 @@ class StreamSplitter:
         if boundary > 0 and not self._may_cut(lines, boundary):
             boundary = 0
         if self._is_long(lines[boundary:]):
-            return self._force(lines, found[-1])
+            return self._force(lines, found)
         done = [block for block, line in found if line < boundary]
         tail = [block for block, line in found if line >= boundary]
         if boundary > 0:
@@ -302,14 +305,25 @@ class StreamSplitter:
         """Whether an open block costs too much to read thirty times a second."""
         if len(lines) < 2:
             return False
-        return len(lines) > _MOST_TAIL_LINES or sum(map(len, lines)) > _MOST_TAIL_CHARS
+        text = "".join(lines)
+        pipes = text.count("|")
+        return (
+            len(lines) > (_MOST_TAIL_ROWS if pipes > len(lines) else _MOST_TAIL_LINES)
+            or len(text) > _MOST_TAIL_CHARS
+            or pipes > _MOST_TAIL_PIPES
+        )
 
-    def _force(self, lines: list[str], last: tuple[Block, int]) -> tuple[list[Block], list[Block]]:
+    def _force(
+        self, lines: list[str], found: list[tuple[Block, int]]
+    ) -> tuple[list[Block], list[Block]]:
         """Cuts a monstrous block between lines; `finish` reads it again, whole."""
         self.was_forced = True
-        block, first = last
+        block, first = found[-1]
         end = len(lines) - 1  # the last line may be incomplete
         cut, head = end, lines[:0]
+        if not lines[end] and not lines[end - 1][:1].isspace() and block.kind != "table":
+            self._tail = ""
+            return [one for one, _line in found], []
         if block.kind == "table" and end - first > 3:
             cut, head = end - 1, lines[first : first + 2]  # the rows to come need it
         else:

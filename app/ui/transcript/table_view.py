@@ -34,10 +34,12 @@ class TableView(CellView):
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(look, parent)
         self._columns = 0
+        self._natural = 0  # its width without wrapping; 0: not measured yet
         self._is_outdated = False
         self._value: TableCell | None = None
         self.browser = PassiveBrowser(look, self)
         self.browser.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.browser.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
         self.browser.anchorClicked.connect(
             lambda url: self.action.emit("open_link", url.toString())
         )
@@ -58,6 +60,7 @@ class TableView(CellView):
         return found
 
     def _write(self, value: TableCell) -> None:
+        self._natural = 0
         rows = _rows(value)
         self._columns = max((len(row) for row in rows), default=0)
         document = self.browser.document()
@@ -83,13 +86,14 @@ class TableView(CellView):
             self._write(self._value)
         document = self.browser.document()
         self.browser.setFixedWidth(width)
+        if self._natural == 0:
+            document.setTextWidth(-1)
+            self._natural = round(document.idealWidth()) + 2
         least = round(self._columns * self.look.em * _MIN_COLUMN_EMS)
-        document.setTextWidth(-1)
-        natural = round(document.idealWidth()) + 2
-        wanted = min(natural, max(width, least))
-        self.browser.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
+        wanted = min(self._natural, max(width, least))
         self.browser.setLineWrapColumnOrWidth(wanted)
-        document.setTextWidth(wanted)
+        if document.textWidth() != wanted:
+            document.setTextWidth(wanted)
         extra = self.browser.horizontalScrollBar().sizeHint().height() if wanted > width else 0
         return round(document.size().height() + 0.49) + extra
 

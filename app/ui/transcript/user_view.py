@@ -15,7 +15,7 @@ from app.ui.transcript.writer import DocumentWriter
 
 _FOLD_CHARS = 1_800
 _FOLD_LINES = 22
-_MOST_CHARS = 12_000
+_MOST_CHARS = 8_000
 _MOST_LINES = 400
 _SHARE = 0.84
 
