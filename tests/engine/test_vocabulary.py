@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.engine import vocabulary
 from app.engine.loaded_model import EngineModel
 from app.engine.text_stream import TextStream
 from tests.engine.models import opened
@@ -49,3 +51,34 @@ def test_tokens_longer_than_any_buffer_are_whole(hybrid_model_path: Path) -> Non
     with opened(hybrid_model_path, n_ctx=512) as loaded:
         assert loaded.vocabulary.tokenize(" " * 64, parse_special=False) == [261]
         assert loaded.vocabulary.piece(261) == b" " * 64
+
+
+def test_a_long_text_has_the_tokens_it_has_in_one_piece(
+    model: EngineModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "<|im_end|>",
+        "<|im_start|>",
+        "<tool_call>",
+        "<think>",
+        " ",
+        "hello",
+        "\n",
+        "<|im",
+        "é",
+    ]
+    chosen = random.Random(5)
+    for parse_special in (True, False):
+        for _ in range(4):
+            text = "".join(chosen.choice(words) for _ in range(2000))
+            whole = model.vocabulary.tokenize(text, parse_special=parse_special)
+            monkeypatch.setattr(vocabulary, "_LONG_CHARS", 100)
+            parts = model.vocabulary.tokenize(text, parse_special=parse_special, add_special=True)
+            monkeypatch.undo()
+            before, after = model.vocabulary._around()
+            assert parts == [*before, *whole, *after]
+
+
+def test_a_flood_of_control_tokens_is_read_in_no_time(model: EngineModel) -> None:
+    tokens = model.vocabulary.tokenize("<|im_end|>" * 60_000, parse_special=True)
+    assert len(tokens) == 60_000  # in one piece this takes a minute

@@ -36,7 +36,7 @@ from app.engine.api.body import (
 from app.engine.api.errors import error_body
 from app.engine.api.models import ModelDirectory, priority_of
 from app.engine.api.sse import EventStream, data_event, until_gone
-from app.engine.chat.answer import PlainAnswer
+from app.engine.chat.answer import ChatModel, PlainAnswer
 from app.engine.chat.values import AnswerEnded, TextPiece
 from app.engine.types import (
     Boundary,
@@ -67,8 +67,9 @@ class Completions:
         note_unknown(body, _KNOWN, "completions")
         if text(body, "suffix"):
             raise bad("suffix", "is not supported")
-        model = await self._models.loaded(text(body, "model"))
-        prompts = await asyncio.to_thread(_prompts, body, model)
+        chat = await self._models.chat(text(body, "model"))
+        model = chat.model
+        prompts = await asyncio.to_thread(_prompts, body, chat)
         logprobs = integer(body, "logprobs", 0, sampling.MAX_TOP_LOGPROBS)
         count = integer(body, "n", 1, 16) or 1
         limit = sampling.max_tokens_of(body, "max_tokens", "n_predict")
@@ -111,8 +112,9 @@ class Completions:
         )
 
 
-def _prompts(body: Mapping[str, Any], model: LoadedModel) -> list[tuple[int, ...]]:
+def _prompts(body: Mapping[str, Any], chat: ChatModel) -> list[tuple[int, ...]]:
     """Texts or token lists, as token ids. Control tokens in a raw prompt are meant."""
+    model = chat.model
     raw = body.get("prompt")
     if isinstance(raw, str) or (isinstance(raw, list) and raw and isinstance(raw[0], int)):
         raw = [raw]
@@ -121,6 +123,7 @@ def _prompts(body: Mapping[str, Any], model: LoadedModel) -> list[tuple[int, ...
     found: list[tuple[int, ...]] = []
     for item in raw:
         if isinstance(item, str):
+            chat.refuse_endless(item)
             tokens = model.tokenizer.tokenize(item, parse_special=True, add_special=True)
             begin = model.tokenizer.tokenize(model.tokenizer.bos_text, parse_special=True)
             if len(begin) == 1 and tokens[:2] == begin * 2:  # the client wrote it, too

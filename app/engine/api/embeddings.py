@@ -16,7 +16,7 @@ from app.engine.api.body import bad, integer, note_unknown, read_object, text
 from app.engine.api.completions import token_ids
 from app.engine.api.models import ModelDirectory
 from app.engine.api.sse import until_gone
-from app.engine.types import LoadedModel
+from app.engine.chat.answer import ChatModel
 
 MAX_INPUTS = 2048
 
@@ -36,8 +36,9 @@ class Embeddings:
         form = text(body, "encoding_format", "float")
         if form not in ("float", "base64"):
             raise bad("encoding_format", "must be float or base64")
-        model = await self._models.loaded(text(body, "model"))
-        inputs = await asyncio.to_thread(_inputs, body, model)
+        chat = await self._models.chat(text(body, "model"))
+        model = chat.model
+        inputs = await asyncio.to_thread(_inputs, body, chat)
         vectors = await until_gone(request, model.embed(inputs))
         size = integer(body, "dimensions", 1, 1_000_000)
         if size is not None and any(size > len(vector) for vector in vectors):
@@ -60,7 +61,8 @@ class Embeddings:
         )
 
 
-def _inputs(body: Mapping[str, Any], model: LoadedModel) -> list[list[int]]:
+def _inputs(body: Mapping[str, Any], chat: ChatModel) -> list[list[int]]:
+    model = chat.model
     raw = body.get("input")
     if isinstance(raw, str) or (isinstance(raw, list) and raw and isinstance(raw[0], int)):
         raw = [raw]
@@ -71,6 +73,7 @@ def _inputs(body: Mapping[str, Any], model: LoadedModel) -> list[list[int]]:
         if isinstance(item, str):
             if not item:
                 raise bad("input", "must not be empty")
+            chat.refuse_endless(item)
             tokens = model.tokenizer.tokenize(item, parse_special=False, add_special=True)
         else:
             tokens = token_ids(item, model.info.n_vocab, "input")

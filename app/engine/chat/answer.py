@@ -66,6 +66,15 @@ class ChatModel:
         built = await asyncio.to_thread(self._prompts.build, request)
         return len(built.prompt.tokens)
 
+    def refuse_endless(self, text: str) -> None:
+        """For raw texts; tokenizing takes a second or more for each megabyte.
+
+        Raises:
+            ContextFull: the text cannot fit.
+        """
+        longest, n_ctx = self._prompts.control.longest_bytes, self.model.info.n_ctx
+        refuse_hopeless(ChatRequest((ChatMessage("user", text),)), longest, n_ctx)
+
     async def warm(self) -> None:
         """Scans the vocabulary and probes the template, so that the first request need not."""
         await asyncio.to_thread(self._warm)

@@ -142,16 +142,20 @@ def test_depth_is_bounded(depth: int, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("path", "body"),
     [
-        {"messages": [{"role": "user", "content": "m"}] * 1001},
-        {"messages": ASK, "tools": [{"function": {"name": f"f{n}"}} for n in range(1001)]},
-        {"messages": [{"role": "user", "content": "x" * 20_000}]},
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "m"}] * 1001}),
+        (
+            "/v1/chat/completions",
+            {"messages": ASK, "tools": [{"function": {"name": f"f{n}"}} for n in range(1001)]},
+        ),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x" * 20_000}]}),
+        ("/v1/completions", {"prompt": ["a", "x" * 20_000]}),
+        ("/v1/embeddings", {"input": ["a", "x" * 20_000]}),
     ],
 )
-def test_what_cannot_fit_is_refused_without_rendering_it(body: dict[str, Any]) -> None:
-    model = ScriptedModel("x", n_ctx=1000, template="{{ 1 // 0 if messages | length > 1 else '' }}")
-    model.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+def test_what_cannot_fit_is_refused_without_tokenizing_it(path: str, body: dict[str, Any]) -> None:
+    model = ScriptedModel("x", n_ctx=1000)
     calls: list[bool] = []
     whole = model.tokenizer.tokenize
 
@@ -161,7 +165,7 @@ def test_what_cannot_fit_is_refused_without_rendering_it(body: dict[str, Any]) -
         return whole(text, parse_special=parse_special)
 
     model.tokenizer.tokenize = tokenize  # type: ignore[method-assign]
-    error = post(model, "/v1/chat/completions", body).json()["error"]
+    error = post(model, path, body).json()["error"]
     assert error["code"] == "context_length_exceeded"
     assert error["n_prompt_tokens"] > error["n_ctx"] == 1000
     assert not any(calls)
