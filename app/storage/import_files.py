@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,17 @@ from app.storage.storage import Storage
 
 MAX_FILE_BYTES = 1 << 30
 _MAX_FILES = 50_000
+_ZIP_ERRORS = (  # what a damaged or foreign archive makes the library raise
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+    EOFError,
+)
 
 
 async def import_chats(storage: Storage, path: Path) -> ImportReport:
@@ -92,7 +106,7 @@ def _zip(path: Path) -> Iterator[ImportedChat | None]:
                     continue
                 with archive.open(member) as file:
                     yield from _document(_json(file.read(MAX_FILE_BYTES)), name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except _ZIP_ERRORS as error:
         raise _unreadable(path, str(error)) from error
 
 

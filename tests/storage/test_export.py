@@ -385,6 +385,17 @@ def test_a_file_without_chats_is_said_to_be_one(tmp_path: Path, content: bytes) 
     path.rename(tmp_path / "x.zip")
     with pytest.raises(StorageError):
         read_chats(tmp_path / "x.zip")
+
+
+def test_a_damaged_archive_is_named_and_nothing_worse(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conversations.json", json.dumps(list(range(3_000))))
+    whole = path.read_bytes()
+    for at in range(40, len(whole), 97):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(StorageError):
+            read_chats(path)
     with pytest.raises(StorageError):
         read_chats(tmp_path / "missing.json")
 
