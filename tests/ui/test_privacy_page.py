@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.compose import SettingsFollower
+from app.compose import SettingsFollower, _maintain
 from app.core.network_log import NetworkLog
-from app.core.prompt_states import PromptStates
+from app.core.prompt_states import PromptStates, tag_of
 from app.core.setting_list import BY_KEY, SECTIONS, SETTINGS
 from app.core.settings import Settings
+from app.storage.storage import open_storage
 from app.ui.actions import COMMANDS
 from app.ui.icons import Icons
 from app.ui.notices import Notices
@@ -127,3 +129,32 @@ def test_every_command_has_keys_that_no_desktop_takes() -> None:
     for command in COMMANDS:
         assert command.keys, command.name
         assert not taken & set(command.keys), command.name
+
+
+def test_a_chat_that_goes_for_good_takes_its_prompt_states_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.compose._FIRST_SECONDS_S", 0.0)
+    states = PromptStates(tmp_path)
+
+    def left() -> set[str]:
+        return {path.name for path in states.files()}
+
+    async def scenario() -> None:
+        storage = await open_storage(tmp_path / "chats.sqlite3")
+        kept, trashed = await storage.chats.create(), await storage.chats.create()
+        for name, uid in (("kept", kept.uid), ("trashed", trashed.uid), ("long gone", "x")):
+            states.new_path(name, tag_of(uid)).touch()
+        await storage.chats.trash(trashed.id)
+        window: Any = None
+        task = asyncio.create_task(_maintain(storage, window, states))
+        await until(lambda: len(left()) == 2)
+        assert {name.split(".")[0] for name in left()} == {"kept", "trashed"}
+        await storage.chats.purge(older_than_s=0)
+        assert {name.split(".")[0] for name in left()} == {"kept"}
+        assert states.forgotten().covers(tag_of(trashed.uid), 1)
+        task.cancel()
+        await asyncio.wait({task})
+        await storage.close()
+
+    asyncio.run(scenario())
