@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +49,7 @@ from app.core.errors import GarretError, WorkspaceError
 from app.core.messages import ToolCallPart
 from app.core.paths import Paths
 from app.core.ports import ToolSpec
+from app.core.tasks import end_tasks
 
 
 class ToolBox:
@@ -220,10 +220,7 @@ class ToolBox:
                 return question.result()
             return Answer("deny", "The run was stopped.")
         finally:
-            for task in (question, stop):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end_tasks(question, stop)
 
     def _remember(self, tool: Tool, request: PermissionRequest, scripts: Mapping[str, str]) -> None:
         if request.protected or request.forbidden:

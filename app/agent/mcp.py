@@ -168,7 +168,8 @@ class McpTools:
         keeper = asyncio.create_task(self._keep(server, ready), name=f"mcp-{server.name}")
         self._keepers.append(keeper)
         try:
-            return await asyncio.wait_for(asyncio.shield(ready), CONNECT_TIMEOUT_S)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await asyncio.shield(ready)
         except TimeoutError:
             keeper.cancel()
             return "it did not answer in time."

@@ -20,6 +20,7 @@ import psutil
 
 from app.agent.sandbox import Sandbox
 from app.agent.types import OutputSink, visible
+from app.core.tasks import end_tasks
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _HEAD_BYTES, _TAIL_BYTES = 256 << 10, 512 << 10
@@ -96,15 +97,18 @@ class Running:
         self._close_control()
         if not self._has_keeper:
             self._signal_group(signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.process.wait(), 1.0)
+        await self._over(1.0)
         if self.process.returncode is None or not self._has_keeper:
             self._signal_group(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
             for child in children:
                 with suppress(psutil.Error):
                     child.kill()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), 2.0)
+            await self._over(2.0)
+
+    async def _over(self, limit_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self.process.wait()
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -257,18 +261,13 @@ async def run(
                 ended_by = "stop"
         if ended_by:
             await running.stop()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(running.process.wait(), 5.0)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(reader, 1.0)
+        await asyncio.wait({waiter}, timeout=5.0)
+        await asyncio.wait({reader}, timeout=1.0)
     except asyncio.CancelledError:
         await running.stop()
         raise
     finally:
-        for task in (stopper, reader, waiter):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await end_tasks(stopper, reader, waiter)
         facts = running.reports()
         running.close()
     ended_by = ended_by or str(facts.get("killed", "")) or ("start" if "error" in facts else "")
@@ -293,9 +292,7 @@ async def _asked(
     done, _ = await asyncio.wait({question, reader, stopper}, return_when=asyncio.FIRST_COMPLETED)
     if question in done:
         return question.result()
-    question.cancel()
-    with suppress(asyncio.CancelledError):
-        await question
+    await end_tasks(question)
     return True
 
 

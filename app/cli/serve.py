@@ -100,7 +100,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
 async def _until_stopped(supervisor: EngineSupervisor, stop: asyncio.Event) -> int:
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.5)
+            async with asyncio.timeout(0.5):
+                await stop.wait()
         if supervisor.view.phase == "failed" and supervisor.view.error is not None:
             raise supervisor.view.error
     return 0

@@ -106,7 +106,8 @@ class EngineProcess:
             assert popen.stdin is not None
             popen.stdin.write(json.dumps(boot.to_json()).encode() + b"\n")
             popen.stdin.flush()
-            line = await asyncio.wait_for(asyncio.shield(first_line), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                line = await asyncio.shield(first_line)
         except (BrokenPipeError, TimeoutError):
             line = b""
         except BaseException:
@@ -135,7 +136,8 @@ class EngineProcess:
             with contextlib.suppress(OSError):
                 self._popen.stdin.close()
         try:
-            await asyncio.wait_for(self._exited.wait(), STOP_TIMEOUT_S)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._exited.wait()
         except TimeoutError:
             _kill(self._popen)
             await self._exited.wait()
@@ -150,6 +152,13 @@ def log_tail(path: Path, start: int = 0, limit_bytes: int = 8192) -> str:
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+# What llama.cpp, its backends, Python and the C library say when memory runs out.
+_MEMORY_WORDS = (
+    "out of memory", "failed to allocate", "bad_alloc", "OutOfMemory", "MemoryError",
+    "mem_buffer != NULL", "can't start new thread", "Cannot allocate memory", "OutOfDeviceMemory",
+)  # fmt: skip
 
 
 def death_error(returncode: int | None, tail: str) -> EngineDied | EngineNotInstalled:
@@ -182,8 +191,7 @@ def death_error(returncode: int | None, tail: str) -> EngineDied | EngineNotInst
             reason="processor",
             **facts,
         )
-    memory = ("out of memory", "failed to allocate", "bad_alloc", "OutOfMemory", "MemoryError")
-    if any(word in tail for word in memory):
+    if any(word in tail for word in _MEMORY_WORDS):
         return EngineDied(
             "The engine ran out of memory.",
             "Choose a smaller model or a smaller context.",

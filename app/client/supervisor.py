@@ -39,12 +39,14 @@ from app.core.errors import (
 )
 from app.core.events import TurnEvent
 from app.core.ports import TurnRequest
+from app.core.tasks import end_tasks
 
 MAX_DEATHS = 5
 DEATH_WINDOW_S = 600.0
 MAX_FALLS = 3
 # A model that has answered for this long did not bring the engine down by being there.
 STEADY_S = 120.0
+_SETTLE_S = 5.0
 _BACK_OFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -111,9 +113,7 @@ class EngineSupervisor:
         """Ends the engine; waits until it is gone."""
         for task in (self._keeper, self._load_task):
             if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, GarretError):
-                    await task
+                await end_tasks(task, expected=(GarretError,))
         self._keeper = self._load_task = None
         await self._drop()
         self._show(phase="stopped", model=None, error=None, loading_id=None)
@@ -137,9 +137,7 @@ class EngineSupervisor:
             GarretError: why it could not be loaded; the view says so too.
         """
         if self._load_task is not None and not self._load_task.done():
-            self._load_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, GarretError):
-                await self._load_task
+            await end_tasks(self._load_task, expected=(GarretError,))
         self._falls, self.suspect = 0, ""
         return await asyncio.shield(self._begin_load(spec))
 
@@ -147,9 +145,7 @@ class EngineSupervisor:
         """Stops a running load; nothing is loaded then."""
         if self._load_task is not None and not self._load_task.done():
             self._spec = None
-            self._load_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, GarretError):
-                await self._load_task
+            await end_tasks(self._load_task, expected=(GarretError,))
             self._show(phase="idle", loading_id=None, model=None)
 
     async def unload(self) -> None:
@@ -274,8 +270,8 @@ class EngineSupervisor:
     async def _settle_load(self, error: GarretError) -> None:
         task = self._load_task
         if task is not None and not task.done():
-            with contextlib.suppress(asyncio.CancelledError, GarretError, TimeoutError):
-                await asyncio.wait_for(task, 5.0)
+            await asyncio.wait({task}, timeout=_SETTLE_S)
+            await end_tasks(task, expected=(GarretError,))
 
     async def _revive(self, error: GarretError) -> bool:
         while True:
@@ -423,7 +419,7 @@ def _gave_up(error: GarretError) -> GarretError:
     )
 
 
-def _retrieve(task: asyncio.Task[ModelInfo]) -> None:
-    """The view already shows a failed reload; this only marks the exception as seen."""
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """The view already shows what failed; this only marks the exception as seen."""
     if not task.cancelled():
         task.exception()

@@ -20,6 +20,7 @@ from app.core.errors import (
     error_from_json,
 )
 from app.core.prompt_states import PromptStates
+from app.core.tasks import end_tasks
 from app.engine.gguf_header import GgufHeader, read_header
 from app.engine.loaded_model import DiskCache, EngineModel
 from app.engine.loading import (
@@ -61,9 +62,7 @@ class Service:
     async def close(self) -> None:
         """Stops watching and unloads everything."""
         if self._idle_task is not None:
-            self._idle_task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._idle_task
+            await end_tasks(self._idle_task)
         for model_id in list(self._models):
             await self.unload(model_id)
 

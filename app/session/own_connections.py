@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from app.core.tasks import end_tasks
+
 LOOK_EVERY_S = 1.0
 
 
@@ -52,9 +54,7 @@ class ConnectionWatch:
 
     async def __aexit__(self, *_error: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
         await self.look()  # once more, so that a short run was looked at too
 
     @property

@@ -98,6 +98,36 @@ def test_killed_engine_is_reported_restarted_and_answers_again(tmp_path: Path) -
     run(body, tmp_path / "engine.log")
 
 
+def test_stopping_while_a_death_is_being_dealt_with_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(supervisor: EngineSupervisor, views: list[EngineView]) -> None:
+        settling = asyncio.Event()
+
+        async def never(_control: object, _spec: LoadSpec) -> None:
+            os.kill(supervisor.view.pid or 0, signal.SIGKILL)
+            settling.set()
+            await asyncio.Event().wait()
+
+        await supervisor.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(supervisor, "_follow_load", never)
+            loading = asyncio.ensure_future(supervisor.load(spec("good")))
+            await settling.wait()
+            assert supervisor._process is not None
+            await supervisor._process.wait()
+            await asyncio.sleep(0.05)  # the keeper now waits for the load to say what it knows
+            stopping = asyncio.ensure_future(supervisor.stop())
+            await asyncio.wait({stopping}, timeout=8.0)
+            assert stopping.done()
+            await asyncio.wait({loading})
+        assert supervisor.view.phase == "stopped"
+        await supervisor.start()
+        assert (await supervisor.load(spec("good"))).n_ctx == 4096
+
+    run(body, tmp_path / "engine.log")
+
+
 def test_engine_that_dies_on_load_is_not_loaded_for_ever(tmp_path: Path) -> None:
     async def body(supervisor: EngineSupervisor, views: list[EngineView]) -> None:
         await supervisor.start()
