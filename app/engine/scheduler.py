@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from app.core.errors import ContextFull, EngineError, GarretError
+from app.core.errors import ContextFull, EngineError, EngineRefused, GarretError, NoModelLoaded
 from app.engine.checkpoints import Tokens
 from app.engine.context import Context, DecodeFailed
 from app.engine.generation import GenerationHandle
@@ -120,10 +120,10 @@ class Scheduler:
         self._context.set_threads(n, n)
 
     def submit(self, request: GenerationRequest) -> GenerationHandle:
-        """From the event loop. Raises: EngineBusy, ContextFull."""
+        """From the event loop. Raises: EngineBusy, ContextFull, NoModelLoaded, EngineRefused."""
         n_prompt = len(request.prompt.tokens)
         if n_prompt == 0:
-            raise EngineError("The prompt is empty.", "Write something first.")
+            raise EngineRefused("The prompt is empty.", "Write something first.", status=400)
         if n_prompt >= self._context_tokens:
             raise ContextFull(
                 f"The conversation is too long: {n_prompt:,} tokens do not fit into "
@@ -135,7 +135,7 @@ class Scheduler:
         handle = GenerationHandle(request, asyncio.get_running_loop())
         with self._condition:
             if self._closing:
-                raise EngineError("The model is being unloaded.", "Load it again.")
+                raise NoModelLoaded("The model is being unloaded.", "Load it again.")
             self._queue.put(handle)
             self.totals["requests_total"] += 1
             self.last_used = time.monotonic()
@@ -147,7 +147,7 @@ class Scheduler:
         future: Future[T] = Future()
         with self._condition:
             if self._closing:
-                future.set_exception(EngineError("The model is being unloaded.", ""))
+                future.set_exception(NoModelLoaded("The model is being unloaded."))
             else:
                 self._jobs.append((job, future))
                 self._condition.notify()
@@ -470,13 +470,14 @@ class Scheduler:
             self._drop(run, known)
 
     def _end_all(self) -> None:
-        gone = EngineError("The model was unloaded.", "Load it again to go on.")
+        gone = NoModelLoaded("The model was unloaded.", "Load it again to go on.")
         for run in [*self._runs, *self._paused]:
             run.fail(gone)
         for handle in self._queue.drain():
             handle.post([gone])
         for _, future in self._jobs:
-            future.set_exception(gone)
+            if future.set_running_or_notify_cancel():
+                future.set_exception(gone)
 
 
 def _as_array(tokens: tuple[int, ...]) -> Tokens:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.core.control import EngineBoot, LoadSpec
-from app.core.errors import UnsupportedModel
+from app.core.errors import NoModelLoaded, UnsupportedModel
 from app.engine.api.app import build_app
 from app.engine.gguf_header import read_header
 from app.engine.loading import plan_context
@@ -129,6 +130,39 @@ def test_what_does_not_work_is_said_and_the_engine_lives(tmp_path: Path) -> None
         assert shown["capabilities"] == ["embedding"]
 
     with_model(tmp_path, MEAN, work)
+
+
+def test_a_client_that_goes_away_stops_the_reading_and_an_unload_ends_it(tmp_path: Path) -> None:
+    path = write_bert(tmp_path / "bert.gguf", BERT, pooling=MEAN)
+
+    async def scenario() -> None:
+        service = Service(EngineBoot(token=TOKEN))
+        async for _ in service.load(LoadSpec(model_path=str(path), model_id="b", n_threads=1)):
+            pass
+        model = await service.model("b")
+        held, go_on = threading.Event(), threading.Event()
+
+        def block() -> bool:
+            held.set()
+            return go_on.wait(10)
+
+        blocker = model.scheduler.call(block)
+        await asyncio.to_thread(held.wait)
+        gone = asyncio.create_task(model.embed([[5]] * 1000))
+        waiting = asyncio.create_task(model.embed([[5]]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait({gone})
+        unloading = asyncio.create_task(service.unload("b"))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await unloading
+        assert blocker.done()
+        with pytest.raises(NoModelLoaded):
+            await waiting
+        await service.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_model_that_ranks_is_refused_before_it_is_loaded(tmp_path: Path) -> None:

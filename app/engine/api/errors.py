@@ -92,6 +92,8 @@ class ApiError(Exception):
         if self.status == 429:
             wait_s = self.cause.facts.get("retry_after_s") if self.cause else None
             return {"Retry-After": str(max(1, math.ceil(float(wait_s or 1))))}
+        if self.status == 503:
+            return {"Retry-After": "2"}
         if self.status == 401:
             return {"WWW-Authenticate": "Bearer"}
         return {}
