@@ -261,3 +261,32 @@ def test_whatever_the_arguments_are_the_client_gets_json(tail: str, cuts: list[i
     assert parse(parser_for("hermes"), split_at(text, cuts)) == whole
     for _, arguments in meaning(whole)[2]:
         assert isinstance(arguments, dict)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<tool_call>read_file" + "<arg_key>" * 8000 + "</tool_call>",
+        "<tool_call>read_file" + "<arg_key>a</arg_key>" * 8000 + "</tool_call>",
+        '<minimax:tool_call><invoke name="read_file">'
+        + '<parameter name="a">' * 8000
+        + "</minimax:tool_call>",
+        "[" * 60_000,
+        "{ " * 60_000,
+    ],
+    ids=["keys", "keys without values", "parameters", "brackets", "braces"],
+)
+def test_a_model_that_repeats_itself_for_ever_is_read_in_no_time(text: str) -> None:
+    """Each took half a minute, in which nobody's stream went on."""
+    chunks = [text[at : at + 40] for at in range(0, len(text), 40)]
+    prose, _, calls = meaning(parse(parser_for("glm"), chunks))
+    assert prose == text or [name for name, _ in calls] == ["read_file"]
+
+
+def test_values_of_glm_and_minimax_calls_are_found_whatever_surrounds_them() -> None:
+    pairs = "<arg_key>x</arg_key><arg_key>path</arg_key>\n<arg_value>a<b</arg_value><arg_key>open"
+    text = f"<tool_call>read_file\n{pairs}</tool_call>"
+    assert meaning(parse(parser_for("glm"), [text]))[2] == [("read_file", {"path": "a<b"})]
+    inner = '<parameter name="path">a\n</parameter><parameter name="open">b'
+    text = f'<minimax:tool_call><invoke name="read_file">{inner}</invoke></minimax:tool_call>'
+    assert meaning(parse(parser_for("minimax"), [text]))[2] == [("read_file", {"path": "a"})]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_LITERAL_CHARS = 20_000
+MAX_HEAD_CHARS = 4096  # a growing text is looked at again and again
 _INTERESTING = re.compile(r'["\\{}\[\]]')
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _NAME_KEYS = ("name", "function", "tool", "tool_name", "function_name")
@@ -84,8 +85,10 @@ def loads_tolerant(text: str) -> Any:
 
 def may_be_call(text: str) -> bool | None:
     """Whether a value that begins so can be a call, by its first key; None: not yet known."""
-    if match := _FIRST_KEY.match(text):
+    if match := _FIRST_KEY.match(text, 0, MAX_HEAD_CHARS):
         return match.group(1) in _CALL_KEYS
+    if len(text) > MAX_HEAD_CHARS:
+        return False
     return None if _MAYBE_FIRST_KEY.match(text) else False
 
 

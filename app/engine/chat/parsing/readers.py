@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from app.engine.chat.parsing.arguments_stream import ArgumentsStream
 from app.engine.chat.parsing.events import held_back
 from app.engine.chat.parsing.jsonish import (
+    MAX_HEAD_CHARS,
     JsonScanner,
     arguments_json,
     calls_in,
@@ -135,7 +136,7 @@ class JsonReader:
 
     def _head(self, body: str) -> re.Match[str] | None:
         """The head of a call that can be passed on from here."""
-        head = _HEAD.match(body)
+        head = _HEAD.match(body, 0, MAX_HEAD_CHARS)
         if head is None or _bare(head["name"]) not in self._names:
             return None
         self._found += 1
@@ -287,11 +288,14 @@ class UntilReader:
         self._closers = closers
         self._parse = parse
         self._plausible = plausible
+        self._seen = 0
 
     def read(self, text: str, *, final: bool, truncated: bool) -> Step:
         if not self._plausible(text):
             return FAIL
-        found = [(text.find(closer), closer) for closer in self._closers if closer in text]
+        places = ((text.find(closer, self._seen), closer) for closer in self._closers)
+        found = [(at, closer) for at, closer in places if at >= 0]
+        self._seen = max(0, len(text) - max(map(len, self._closers)))
         if found:
             at, closer = min(found)
             body, used = text[:at], at + len(closer)

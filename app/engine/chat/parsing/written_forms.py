@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.engine.chat.parsing.jsonish import MAX_LITERAL_CHARS
@@ -13,15 +13,14 @@ from app.engine.chat.parsing.qwen_xml import coerce, types_of
 from app.engine.chat.parsing.readers import Offered
 
 Calls = list[tuple[str, str]] | None
-_GLM_PAIR = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)(?:</arg_value>|\Z)", re.DOTALL)
-_INVOKE = re.compile(
-    r'<(?:｜DSML｜)?invoke name="([^"]*)"\s*>(.*?)(?:</(?:｜DSML｜)?invoke>|\Z)', re.DOTALL
-)
-_INVOKE_PARAMETER = re.compile(
-    r'<(?:｜DSML｜)?parameter name="([^"]*)"(?: string="(true|false)")?\s*>(.*?)'
-    r"</(?:｜DSML｜)?parameter>",
-    re.DOTALL,
-)
+# Each of these matches one tag: with what lies between them in the pattern, a model that repeats an
+# opening tag for ever would be searched to its end from every one of them.
+_GLM_KEY, _GLM_KEY_END = "<arg_key>", "</arg_key>"
+_GLM_VALUE, _GLM_VALUE_END = re.compile(r"\s*<arg_value>"), "</arg_value>"
+_INVOKE = re.compile(r'<(?:｜DSML｜)?invoke name="([^"<]*)"\s*>')
+_INVOKE_END = re.compile(r"</(?:｜DSML｜)?invoke>")
+_PARAMETER = re.compile(r'<(?:｜DSML｜)?parameter name="([^"<]*)"(?: string="(true|false)")?\s*>')
+_PARAMETER_END = re.compile(r"</(?:｜DSML｜)?parameter>")
 _GEMMA_CALL = re.compile(r"\s*call:([\w.\-:/]+)\s*(?=\{)")
 _GEMMA_QUOTES = ('<|"|>', "<escape>")
 _GEMMA_KEY = re.compile(r"\s*([^:{}\[\],]+?)\s*:")
@@ -51,20 +50,37 @@ def glm_calls(body: str, tools: Offered) -> Calls:
     if name not in tools.names:
         return None
     raw: dict[str, str] = {}
-    for key, value in _GLM_PAIR.findall(body):
+    for key, value in _glm_pairs(body):
         raw.setdefault(key.strip(), value)
     return [(name, _typed(tools, name, raw))]
+
+
+def _glm_pairs(body: str) -> Iterator[tuple[str, str]]:
+    """Keys with their values, the last of which may lack its end."""
+    at = 0
+    while (start := body.find(_GLM_KEY, at)) >= 0:
+        start += len(_GLM_KEY)
+        end = body.find(_GLM_KEY_END, start)
+        if end < 0:
+            return
+        value = _GLM_VALUE.match(body, end + len(_GLM_KEY_END))
+        if value is None:
+            at = end
+            continue
+        stop = body.find(_GLM_VALUE_END, value.end())
+        at = len(body) if stop < 0 else stop
+        yield body[start:end], body[value.end() : at]
 
 
 def invoke_calls(body: str, tools: Offered) -> Calls:
     """`<invoke name="N">` with `<parameter name="K">V</parameter>`: MiniMax, DeepSeek V3.2."""
     found: list[tuple[str, str]] = []
-    for name, inner in _INVOKE.findall(body):
+    for (name,), inner in _elements(body, _INVOKE, _INVOKE_END, open_end=True):
         if name not in tools.names:
             return None
         raw: dict[str, str] = {}
         typed: dict[str, Any] = {}
-        for key, is_string, value in _INVOKE_PARAMETER.findall(inner):
+        for (key, is_string), value in _elements(inner, _PARAMETER, _PARAMETER_END):
             if is_string == "false":
                 typed[key] = coerce(value, {})
             else:
@@ -72,6 +88,22 @@ def invoke_calls(body: str, tools: Offered) -> Calls:
         arguments = {**json.loads(_typed(tools, name, raw)), **typed}
         found.append((name, json.dumps(arguments, ensure_ascii=False)))
     return found or None
+
+
+def _elements(
+    text: str, opening: re.Pattern[str], closing: re.Pattern[str], *, open_end: bool = False
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What the opening tags say, and what is between them and the next closing tag. With `open_end`
+    the last may lack its end."""
+    at = 0
+    while start := opening.search(text, at):
+        end = closing.search(text, start.end())
+        if end is None:
+            if open_end:
+                yield start.groups(""), text[start.end() :]
+            return
+        yield start.groups(""), text[start.end() : end.start()]
+        at = end.end()
 
 
 def gemma_calls(body: str, tools: Offered) -> Calls:
