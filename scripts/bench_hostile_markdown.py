@@ -11,6 +11,7 @@ busy machine blurs.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -194,6 +195,8 @@ def main() -> int:
     transcript.show()
     bench = Bench(app, transcript)
     bench.measure(WARM * 30)  # fonts, lexers and code paths are warm then
+    gc.collect()
+    gc.freeze()  # as the app does when its window is up
     cases = []
     for name, text in texts().items():
         if options.only and not any(part in name for part in options.only):

@@ -31,7 +31,7 @@ _MOST_COLUMNS = 32
 _MANY_PIPES = 800
 _MOST_TAIL_CHARS = 24_000
 _MOST_TAIL_LINES = 150
-_MOST_TAIL_ROWS = 100
+_MOST_TAIL_ROWS = 60
 _MOST_TAIL_PIPES = 1_200
 _LOOK_BACK_LINES = 100
 
@@ -320,18 +320,21 @@ class StreamSplitter:
         self.was_forced = True
         block, first = found[-1]
         end = len(lines) - 1  # the last line may be incomplete
-        cut, head = end, lines[:0]
-        if not lines[end] and not lines[end - 1][:1].isspace() and block.kind != "table":
+        if block.kind == "table" and end - first > 3:
+            head = lines[first : first + 2]  # the rows to come need it
+            self._tail = "\n".join([*head, *lines[end - 1 :]])
+            rows = _table_parts("\n".join(lines[first : end - 1]), lines[first])
+            done = [one for one, line in found if line < first] + rows
+            return done, parse_blocks(self._tail)
+        if not lines[end] and not lines[end - 1][:1].isspace():
             self._tail = ""
             return [one for one, _line in found], []
-        if block.kind == "table" and end - first > 3:
-            cut, head = end - 1, lines[first : first + 2]  # the rows to come need it
-        else:
-            for at in range(end - 1, max(end - _LOOK_BACK_LINES, 0), -1):
-                if lines[at][:1].strip():  # what is indented belongs to a line above
-                    cut = at
-                    break
-        self._tail = "\n".join([*head, *lines[cut:]])
+        cut = end
+        for at in range(end - 1, max(end - _LOOK_BACK_LINES, 0), -1):
+            if lines[at][:1].strip():  # what is indented belongs to a line above
+                cut = at
+                break
+        self._tail = "\n".join(lines[cut:])
         return parse_blocks("\n".join(lines[:cut])), parse_blocks(self._tail)
 
     def _may_cut(self, lines: list[str], boundary: int) -> bool:
