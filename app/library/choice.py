@@ -93,10 +93,11 @@ def recommended_sampling(model: InstalledModel) -> dict[str, float]:
     return dict(found[0].sampling) if found else {}
 
 
-def smaller_spec(spec: LoadSpec, facts: ModelFacts) -> LoadSpec | None:
+def smaller_spec(spec: LoadSpec, facts: ModelFacts, *, has_gpu: bool = True) -> LoadSpec | None:
     """The next smaller plan after an out-of-memory at load; None when nothing is left to save.
 
-    In order: fewer sequences, half the context, a compressed cache, more work beside the GPU.
+    In order: fewer sequences, half the context, a compressed cache, more work beside the GPU. Where
+    that is no discrete one (`has_gpu` False) nothing can go beside it.
     """
     if spec.n_parallel > 1:
         return replace(spec, n_parallel=1)
@@ -104,10 +105,10 @@ def smaller_spec(spec: LoadSpec, facts: ModelFacts) -> LoadSpec | None:
         return replace(spec, n_ctx=spec.n_ctx // 2)
     if spec.kv_type == "f16":
         return replace(spec, kv_type="q8_0")
-    if facts.n_experts and spec.n_gpu_layers and spec.n_cpu_moe < facts.n_layers:
+    if has_gpu and facts.n_experts and spec.n_gpu_layers and spec.n_cpu_moe < facts.n_layers:
         return replace(spec, n_cpu_moe=min(facts.n_layers, spec.n_cpu_moe + facts.n_layers // 4))
     layers = facts.n_layers + 1 if spec.n_gpu_layers < 0 else spec.n_gpu_layers
-    if layers > 0 and spec.n_gpu_layers != 0:
+    if has_gpu and layers > 0 and spec.n_gpu_layers != 0:
         return replace(spec, n_gpu_layers=max(0, layers - max(1, facts.n_layers // 4)))
     if spec.n_ctx > MIN_CTX:
         return replace(spec, n_ctx=max(MIN_CTX, spec.n_ctx // 2))

@@ -45,6 +45,7 @@ class LocalEngine:
         self._spec: LoadSpec | None = None
         self._smaller: LoadSpec | None = None
         self._choices: tuple[ModelChoice, ...] = ()
+        self._has_card = True
 
     @property
     def view(self) -> EngineView:
@@ -149,7 +150,8 @@ class LocalEngine:
 
     def _next_smaller(self, spec: LoadSpec) -> LoadSpec | None:
         try:
-            return smaller_spec(spec, self._store.find(spec.model_path).facts)
+            facts = self._store.find(spec.model_path).facts
+            return smaller_spec(spec, facts, has_gpu=self._has_card)
         except GarretError:
             return None
 
@@ -168,12 +170,14 @@ class LocalEngine:
     def _plan(self, model_id: str | None, status: EngineStatus | None) -> LoadSpec | None:
         self._store.root = self._folder()
         machine = detect_hardware(self._store.root, measure=False)
+        machine = with_devices(machine, status.devices if status else ())
+        self._has_card = bool(machine.gpus) and not machine.unified
         spec = load_spec_for(
             model_id,
             self._store,
             last_used=self._settings.text("models.last"),
             wish=wish_of(self._settings),
-            hardware=with_devices(machine, status.devices if status else ()),
+            hardware=machine,
             freed_bytes=held_bytes(status),
             known=self._known,
         )

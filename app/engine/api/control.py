@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -11,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.core.control import LoadEvent, LoadSpec
-from app.core.errors import GarretError
+from app.core.errors import EngineRefused, GarretError, OutOfMemory
 from app.engine.api.body import bad, read_object, text
 from app.engine.api.errors import ApiError
 from app.engine.api.models import ModelDirectory
@@ -19,6 +21,7 @@ from app.engine.api.security import AccessRules
 from app.engine.api.sse import EventStream, data_event
 from app.engine.types import EngineService
 
+_log = logging.getLogger(__name__)
 _FLAGS = ("share", "any_user_key")
 _LISTS = ("user_keys", "allowed_origins", "allowed_hosts")
 
@@ -57,6 +60,9 @@ class ControlRoutes:
                         yield data_event(event.to_json())
         except GarretError as error:
             yield data_event(LoadEvent(error=error.to_json()).to_json())
+        except Exception as error:  # noqa: BLE001  an API handler's edge: whoever waits must hear
+            _log.exception("loading %s", spec.model_id)
+            yield data_event(LoadEvent(error=_mishap(error, spec.model_id).to_json()).to_json())
 
     async def _warm(self, model_id: str) -> None:
         try:
@@ -109,3 +115,18 @@ def rules_of(boot: Any) -> AccessRules:
     """The access rules an engine starts with."""
     names = {field.name for field in dataclasses.fields(AccessRules)}
     return AccessRules(**{name: getattr(boot, name) for name in names})
+
+
+def _mishap(error: Exception, model_id: str) -> GarretError:
+    """A load that broke off: for want of memory, as far as one can tell, or by a mistake of ours.
+    A thread that cannot start has no room for its stack."""
+    no_memory = isinstance(error, MemoryError) or "can't start new thread" in str(error)
+    if no_memory or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return OutOfMemory(
+            f"There was not enough memory to load {model_id}.",
+            "Choose a smaller model or context, or close other programs.",
+        )
+    return EngineRefused(
+        f"The engine made a mistake while it was loading {model_id}.",
+        "Try again; the log says more.",
+    )
