@@ -83,7 +83,7 @@ async def load(supervisor: EngineSupervisor, facts: ModelFacts, spec: LoadSpec) 
     status = await supervisor.status()
     uses = status.memory.get(spec.model_id, ())
     shape = Shape(
-        n_ctx=info.n_ctx or spec.n_ctx,
+        n_ctx=spec.n_ctx or info.n_ctx,
         n_parallel=info.n_parallel,
         kv_type=spec.kv_type,
         n_ubatch=spec.n_ubatch or 512,

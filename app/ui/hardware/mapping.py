@@ -171,7 +171,7 @@ def _model(loaded: Loaded, hardware: Hardware) -> LoadedModel:
         return LoadedModel(loaded.title, ", ".join(words))
     n_gpus = sum(1 for use in loaded.uses if use.device != "CPU")
     shape = Shape(
-        n_ctx=info.n_ctx or spec.n_ctx,
+        n_ctx=spec.n_ctx or info.n_ctx,
         n_parallel=info.n_parallel,
         kv_type=spec.kv_type,
         n_ubatch=spec.n_ubatch or 512,
