@@ -15,6 +15,7 @@ import pytest
 from app.core.control import EngineBoot, LoadSpec
 from app.engine.api.app import build_app
 from app.engine.service import Service
+from scripts.make_synthetic_model import write_model
 from tests.engine.api.harness import TOKEN, renderer
 
 # words of the tiny vocabulary, so that the prompt has a few hundred tokens
@@ -23,10 +24,10 @@ ASK = [{"role": "system", "content": LONG}, {"role": "user", "content": "and the
 FIXED: dict[str, Any] = {"temperature": 0, "max_tokens": 3}
 
 
-@pytest.fixture(params=["hybrid_model_path", "starter_model_path"])
-def path(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.getfixturevalue(request.param)
-    return found
+@pytest.fixture(scope="module", params=["exact", "exact-llama"], ids=["hybrid", "attention"])
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    return write_model(folder / f"{request.param}.gguf", request.param)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from app.engine.chat.values import (
 _START, _CHANNEL, _MESSAGE = "<|start|>", "<|channel|>", "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", _START)
 _BODY_MARKS = (*_ENDS, _CHANNEL)
+_LONGEST = max(map(len, _BODY_MARKS))
 _RECIPIENT = re.compile(r"to=(\S+?)(?=\s|<\||$)")
 _NAME = re.compile(r"\s*(\w+)")
 MAX_HEADER_CHARS = 2000
@@ -32,6 +33,7 @@ class HarmonyParser:
         self._kind = "text"
         self._index = -1
         self._body_started = False
+        self._searched = 0
 
     def feed(self, text: str) -> list[ParseEvent]:
         self._buffer += text
@@ -66,7 +68,9 @@ class HarmonyParser:
             self._buffer = self._buffer[at + len(_MESSAGE) :]
             return True
         marks = _BODY_MARKS if self._state == "open" else _ENDS
-        found = [(self._buffer.find(mark), mark) for mark in marks if mark in self._buffer]
+        places = ((self._buffer.find(mark, self._searched), mark) for mark in marks)
+        found = [(at, mark) for at, mark in places if at >= 0]
+        self._searched = 0
         if found:
             at, mark = min(found)
             self._say(self._buffer[:at], out)
@@ -85,6 +89,7 @@ class HarmonyParser:
             keep += len(sure) - len(sure.rstrip())
         self._say(self._buffer[: len(self._buffer) - keep], out)
         self._buffer = self._buffer[len(self._buffer) - keep :]
+        self._searched = max(0, len(self._buffer) - _LONGEST)  # the rest holds no whole mark
         return False
 
     def _open_body(self, header: str, out: list[ParseEvent]) -> None:
