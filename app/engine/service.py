@@ -94,7 +94,11 @@ class Service:
     async def model(self, name: str | None) -> EngineModel:
         if not name:
             if self._models:
-                return max(self._models.values(), key=lambda model: model.scheduler.last_used)
+                # who names none wants an answer, not a vector
+                return max(
+                    self._models.values(),
+                    key=lambda model: (not model.info.is_embedding, model.scheduler.last_used),
+                )
             raise NoModelLoaded("No model is loaded.", "Load a model first.")
         if name in self._models:
             return self._models[name]

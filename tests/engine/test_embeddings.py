@@ -132,6 +132,33 @@ def test_what_does_not_work_is_said_and_the_engine_lives(tmp_path: Path) -> None
     with_model(tmp_path, MEAN, work)
 
 
+def test_without_a_name_each_request_finds_the_model_that_can_do_it(
+    tmp_path: Path, hybrid_model_path: Path
+) -> None:
+    path = write_bert(tmp_path / "bert.gguf", BERT, pooling=MEAN)
+
+    async def scenario() -> None:
+        service = Service(EngineBoot(token=TOKEN))
+        for name, file in (("chat", hybrid_model_path), ("bert", path)):
+            spec = LoadSpec(model_path=str(file), model_id=name, n_ctx=512, n_threads=1)
+            async for event in service.load(spec):
+                assert event.error is None
+        app = build_app(service, EngineBoot(token=TOKEN), renderer())
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app),
+            base_url="http://127.0.0.1:5000",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as client:
+            for _ in range(2):
+                vector = await client.post("/v1/embeddings", json={"input": "cat"})
+                assert (vector.status_code, vector.json()["model"]) == (200, "bert")
+                said = await client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1})
+                assert (said.status_code, said.json()["model"]) == (200, "chat")
+        await service.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_goes_away_stops_the_reading_and_an_unload_ends_it(tmp_path: Path) -> None:
     path = write_bert(tmp_path / "bert.gguf", BERT, pooling=MEAN)
 

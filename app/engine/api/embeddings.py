@@ -36,7 +36,7 @@ class Embeddings:
         form = text(body, "encoding_format", "float")
         if form not in ("float", "base64"):
             raise bad("encoding_format", "must be float or base64")
-        chat = await self._models.chat(text(body, "model"))
+        chat = await self._models.chat(text(body, "model") or self._models.embedding_name())
         model = chat.model
         inputs = await asyncio.to_thread(_inputs, body, chat)
         vectors = await until_gone(request, model.embed(inputs))

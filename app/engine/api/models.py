@@ -54,6 +54,11 @@ class ModelDirectory:
             name = None if name.split("[")[0] == CLAUDE_ALIAS else self._behind_alias(name)
         return await self._service.model(name or None)
 
+    def embedding_name(self) -> str:
+        """A loaded model that makes embeddings; empty when there is none."""
+        infos = self._service.status().models
+        return next((info.model_id for info in infos if info.is_embedding), "")
+
     def listed(self) -> list[ModelInfo]:
         return [self.described(info) for info in self._service.available()]
 
