@@ -119,10 +119,7 @@ class Responses:
         """Answers, streamed or whole."""
         body = await read_object(request)
         note_unknown(body, _KNOWN, "responses")
-        given.refuse_unsupported(body)
-        items = [self._store.referred(item) for item in given.items_of(body)]
-        if previous := text(body, "previous_response_id"):
-            items = [*self._store.find(previous).items, *items]
+        items = self._all_items(body)
         streamed, keeps = flag(body, "stream"), flag(body, "store", default=True)
         chat = await self._models.chat(text(body, "model"))
         info = chat.model.info
@@ -144,6 +141,14 @@ class Responses:
             at_end=answer.cancel,
         )
 
+    def _all_items(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The conversation: what is stored of it, and what the request brings."""
+        given.refuse_unsupported(body)
+        items = [self._store.referred(item) for item in given.items_of(body)]
+        if previous := text(body, "previous_response_id"):
+            return [*self._store.find(previous).items, *items]
+        return items
+
     async def _stream(
         self, writer: ResponseWriter, answer: Answer, items: list[dict[str, Any]], *, keeps: bool
     ) -> AsyncGenerator[bytes, None]:
@@ -152,6 +157,25 @@ class Responses:
                 if keeps and writer.ended:  # whoever reads the last event may refer to it at once
                     self._store.keep(writer.final, items)
                 yield event
+
+    async def count(self, request: Request) -> Response:
+        """Tokens of the prompt; neither queued nor shown to the model."""
+        body = await read_object(request)
+        items = self._all_items(body)
+        chat = await self._models.chat(text(body, "model"))
+        asked = _request(body, chat.model.info, items, given.tools_of(body).tools, 2)
+        tokens = await chat.count_tokens(asked)
+        return JSONResponse({"object": "response.input_tokens", "input_tokens": tokens})
+
+    async def input_items(self, request: Request) -> Response:
+        """What a stored response answered, newest first unless `order` is asc."""
+        stored = self._store.find(request.path_params["name"])
+        known = stored.items[: len(stored.items) - len(stored.response["output"])]
+        items = [{"id": f"item_{n}", "type": "message", **item} for n, item in enumerate(known)]
+        if request.query_params.get("order") != "asc":
+            items.reverse()
+        ends = {"first_id": items[0]["id"], "last_id": items[-1]["id"]}
+        return JSONResponse({"object": "list", "data": items, **ends, "has_more": False})
 
     async def get(self, request: Request) -> Response:
         """A response that was stored."""

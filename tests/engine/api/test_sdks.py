@@ -102,6 +102,23 @@ def test_openai_responses_with_ping_events(sdks: Sdks) -> None:
     assert parsed.output_parsed == Point(x=2, y=3)
 
 
+def test_openai_responses_are_counted_and_their_input_listed(sdks: Sdks) -> None:
+    sdks.says("One.", "Two.")
+    client = sdks.openai.responses
+    counted = client.input_tokens.count(model="scripted", input="Hi", instructions="Be brief.")
+    first = client.create(model="scripted", input="Hi", instructions="Be brief.")
+    assert first.usage
+    assert counted.input_tokens == first.usage.input_tokens
+    second = client.create(model="scripted", input="More", previous_response_id=first.id)
+    listed = list(client.input_items.list(second.id))
+    assert [item.type for item in listed] == ["message", "message", "message"]
+    assert len({item.id for item in listed}) == 3
+    forwards = client.input_items.list(second.id, order="asc").data
+    assert [item.id for item in forwards] == [item.id for item in reversed(listed)]
+    with pytest.raises(openai.NotFoundError):
+        client.input_items.list("resp_none")
+
+
 def test_openai_models_completions_and_errors(sdks: Sdks) -> None:
     assert [model.id for model in sdks.openai.models.list()] == ["scripted"]
     assert sdks.openai.models.retrieve("scripted").id == "scripted"
