@@ -160,7 +160,7 @@ async def _show(stage: Stage, *sections: Section, hardware: Hardware | None = No
     stage.window.show_page("models")
     shown = hardware or machine()
     uses = (MemoryUse("Metal", 46 * GIB, 3 * GIB, GIB, GIB // 2),) if hardware is None else ()
-    if hardware is None and not any(one.key == "installed" for one in sections):
+    if hardware is None and not any(one.key == "installed" and one.rows for one in sections):
         uses = ()
     page.show_machine(hardware_words(shown), memory_pictures(shown, uses))
     page.show_sections(sections)

@@ -93,6 +93,9 @@ def test_a_download_says_how_far_it_is_and_what_went_wrong() -> None:
     )
     assert failed.error == "The disk is full. Free 4 GB."
     assert names(failed) == ["resume", "discard"]
+    asked = download_row(replace(JOB, phase="paused"), asks=True)
+    assert [verb.title for verb in asked.verbs] == ["Delete 1.0 GB", "Keep"]
+    assert names(download_row(JOB, asks=True)) == ["pause", "cancel"]
 
 
 def test_memory_adds_up_to_what_the_machine_has() -> None:

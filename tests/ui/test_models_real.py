@@ -25,7 +25,7 @@ from app.ui.models.page import ModelsPage
 from app.ui.models.tune_model import ModelSettingsDialog
 from app.ui.tasks import TaskOwner
 from app.ui.theme import Theme
-from tests.hostile_hub import HostileHub
+from tests.hostile_hub import Fault, HostileHub
 from tests.library.download_kit import FILE, REPO, make_kit, model_bytes
 from tests.ui.conftest import in_qt_loop, until
 
@@ -147,5 +147,37 @@ async def test_a_gated_model_is_explained_and_got_with_a_token(scene: Scene) -> 
     assert scene.settings.text("models.hub_token") == "hf_mine"
     got = [one for one in scene.hub.seen if one.method == "GET" and one.path.endswith(FILE)]
     assert {one.authorization for one in got} == {"Bearer hf_mine"}
+    await scene.tasks.close()
+    assert scene.errors == []
+
+
+@in_qt_loop
+async def test_much_that_has_arrived_is_not_deleted_with_one_click(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.ui.models.controller._ASK_ABOVE_BYTES", 50_000)
+    page = scene.page
+    scene.hub.faults.append(Fault("drop", at=100_000))
+    scene.hub.always = Fault("status", value=500)
+    await scene.begin()
+    page.search_changed.emit("model")
+    await until(lambda: scene.rows("found") == [ROW])
+    page.verb_chosen.emit("get", ROW)
+
+    def verbs() -> list[str]:
+        rows = page.sections["downloads"].rows if "downloads" in page.sections else {}
+        return [verb.name for one in rows.values() for verb in one.row.verbs]
+
+    await until(lambda: verbs() == ["resume", "discard"])
+    job = scene.rows("downloads")[0]
+    page.verb_chosen.emit("discard", job)
+    await until(lambda: verbs() == ["discard_really", "keep_part"])
+    page.verb_chosen.emit("keep_part", job)
+    await until(lambda: verbs() == ["resume", "discard"])
+    page.verb_chosen.emit("discard", job)
+    await until(lambda: verbs() == ["discard_really", "keep_part"])
+    page.verb_chosen.emit("discard_really", job)
+    await until(lambda: scene.rows("downloads") == [])
+    assert any(words.endswith("are free again.") for words in scene.said)
     await scene.tasks.close()
     assert scene.errors == []

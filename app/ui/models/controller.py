@@ -36,6 +36,7 @@ from app.ui.theme import Theme
 
 _LABELS = ("Recommended", "Faster", "Better")
 _SPEEDS_MBIT_S = (0, 5, 10, 25, 50, 100, 250)
+_ASK_ABOVE_BYTES = 50_000_000
 _ORDER = ("found", "moving", "downloads", "recommended", "elsewhere", "installed")
 _ONLY_WITH_ROWS = ("moving", "downloads", "elsewhere")
 
@@ -65,6 +66,7 @@ class ModelsController(QObject):
         self._sections: dict[str, Section] = {}
         self._machine_id = ""
         self._in_use = ""
+        self._asks = ""  # the download whose part may be about to be deleted
         self._status: EngineStatus | None = None
         desk = Desk(
             page, library, seat, settings, known, tasks, say, self._refresh, self._show_section
@@ -124,8 +126,12 @@ class ModelsController(QObject):
                 downloader.cancel(key)
             case "resume":
                 self._tasks.start(f"models-download-{key}", self._download(key))
-            case "discard":
+            case "discard" if self._library.downloader.progress(key).bytes_done > _ASK_ABOVE_BYTES:
+                self._ask_discard(key)
+            case "discard" | "discard_really":
                 self._tasks.start(f"models-discard-{key}", self._discard(key))
+            case "keep_part":
+                self._ask_discard("")
             case "earlier" | "later":
                 self._tasks.start(
                     "models-order", self._reorder(key, -1 if verb == "earlier" else 1)
@@ -282,7 +288,12 @@ class ModelsController(QObject):
             "downloads",
             self.tr("On their way"),
             tuple(
-                download_row(one, is_first=place == 0, is_last=place == len(progress) - 1)
+                download_row(
+                    one,
+                    is_first=place == 0,
+                    is_last=place == len(progress) - 1,
+                    asks=one.job_id == self._asks,
+                )
                 for place, one in enumerate(progress)
             ),
             choice_name=self.tr("Leave room on the line for others"),
@@ -371,9 +382,17 @@ class ModelsController(QObject):
         self._library.downloader.speed.set(int(mbit_s * 1e6 / 8))
         await asyncio.to_thread(self._settings.set, "models.download_limit_mbit_s", mbit_s)
 
+    def _ask_discard(self, job_id: str) -> None:
+        """What took an hour to arrive does not go with one click; '' takes the question back."""
+        self._asks = job_id
+        self._tasks.start("models-refresh", self._refresh())
+
     async def _discard(self, job_id: str) -> None:
+        self._asks = ""
         try:
-            await asyncio.to_thread(self._library.downloader.discard, job_id)
+            freed = await asyncio.to_thread(self._library.downloader.discard, job_id)
+            if freed > _ASK_ABOVE_BYTES:
+                self._say(self.tr("{} are free again.").format(size_text(freed)))
         except GarretError as error:
             self._say(str(error))
         await self._refresh()

@@ -128,12 +128,24 @@ def found_row(found: Found) -> ModelRow:
 
 
 def download_row(
-    progress: DownloadProgress, *, is_first: bool = True, is_last: bool = True
+    progress: DownloadProgress,
+    *,
+    is_first: bool = True,
+    is_last: bool = True,
+    asks: bool = False,
 ) -> ModelRow:
-    """A model on its way, with what can be done about it."""
+    """A model on its way, with what can be done about it; `asks`: whether to delete what is here.
+
+    The question is dropped by itself when the download goes on.
+    """
     total, done = progress.bytes_total, progress.bytes_done
     if progress.phase in _ACTIVE:
         verbs = (Verb("pause", "Pause"), Verb("cancel", "Cancel"))
+    elif asks:
+        verbs = (
+            Verb("discard_really", f"Delete {size_text(done)}"),
+            Verb("keep_part", "Keep", is_main=True),
+        )
     else:
         verbs = (Verb("resume", "Resume", is_main=True), Verb("discard", "Discard"))
     failed = progress.phase == "failed"
