@@ -271,10 +271,11 @@ def test_whatever_the_arguments_are_the_client_gets_json(tail: str, cuts: list[i
         '<minimax:tool_call><invoke name="read_file">'
         + '<parameter name="a">' * 8000
         + "</minimax:tool_call>",
+        "```json\n" + "\n" * 60_000,
         "[" * 60_000,
         "{ " * 60_000,
     ],
-    ids=["keys", "keys without values", "parameters", "brackets", "braces"],
+    ids=["keys", "keys without values", "parameters", "space", "brackets", "braces"],
 )
 def test_a_model_that_repeats_itself_for_ever_is_read_in_no_time(text: str) -> None:
     """Each took half a minute, in which nobody's stream went on."""

@@ -109,6 +109,8 @@ class JsonReader:
         if (begun := self._begun(text, final=final, truncated=truncated)) is not None:
             return begun
         start = len(text) - len(text.lstrip(" \t\r\n,;"))
+        if start > MAX_HEAD_CHARS:  # white space for ever
+            return self._no_call()
         if self._found and (after := self._after(text, start, final=final)) is not None:
             return after
         if start == len(text):
