@@ -20,8 +20,8 @@ from app.ui.transcript.cells import (
     UserCell,
 )
 
-_MOST_MARKS = 80  # in one cell, a screenful at most: each costs a stroke of the brush
-_MOST_HITS = 2_000
+_MOST_MARKS = 50  # in one cell, a screenful at most: each costs a stroke of the brush
+_MOST_HITS = 500
 _MOST_PARSED = 4  # parts at once on the way to a hit: a chapter, a section and what they hide
 
 

@@ -13,6 +13,8 @@ from PySide6.QtGui import QColor
 
 MAX_CHARS = 200_000
 """Longer code stays plain."""
+MAX_LINE_CHARS = 1_000
+"""So does code with a longer line: some expressions of the lexers cost its length squared."""
 
 _PLAIN = frozenset({"", "text", "txt", "plain", "plaintext", "output"})
 _LIGHT = {
@@ -103,7 +105,7 @@ def color_of(token: object, dark: bool) -> QColor | None:
 def spans(code: str, language: str, dark: bool) -> Iterator[Span]:
     """Coloured stretches (start, length, colour) in order; lazy, so it can be taken in slices."""
     lexer = find_lexer(language)
-    if lexer is None or len(code) > MAX_CHARS:
+    if lexer is None or len(code) > MAX_CHARS or max(map(len, code.split("\n"))) > MAX_LINE_CHARS:
         return
     at = 0
     for kind, text in lexer.get_tokens(code):

@@ -25,7 +25,7 @@ MAX_INLINE_CHARS = 8_000
 """A paragraph longer than this is shown as plain text: nested delimiters cost more than linear."""
 _MAX_MARKERS = 400
 _MOST_MARKERS = 600
-_MOST_ADDRESSES = 200  # at each of their signs the link finder looks back
+_MOST_ADDRESSES = 60  # at each of their signs the link finder looks back
 _MAX_NESTING = 24
 _MOST_LINES = 600
 _MOST_TOKENS = 1_500  # five make a list item
@@ -112,7 +112,9 @@ def is_too_dense(source: str) -> bool:
     for paragraph in source.split("\n\n"):
         if len(paragraph) > MAX_INLINE_CHARS:
             return True
-        if paragraph.count("@") + paragraph.count(":") > _MOST_ADDRESSES:
+        if paragraph.count("@") + paragraph.count("://") > _MOST_ADDRESSES:
+            return True
+        if paragraph.count(":") > 3 * _MOST_ADDRESSES:
             return True
         if len(paragraph) > _MAX_MARKERS * 2:
             count = len(_MARKERS.findall(paragraph))
