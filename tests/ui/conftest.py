@@ -69,6 +69,14 @@ async def until(condition: Callable[[], object], limit_s: float = 8.0) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def whole_turns() -> Iterator[None]:
+    """What a turn shows does not depend on how fast this machine is; some tests set less."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.ui.transcript.turn.BUDGET_S", 5.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def few_pixmaps() -> Iterator[None]:
     """Icons of one size: drawing all eight of each took a third of most tests here."""
     with pytest.MonkeyPatch.context() as patch:

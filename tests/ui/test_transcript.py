@@ -15,13 +15,14 @@ from pytestqt.qtbot import QtBot
 
 from app.core.messages import TextPart, ThinkingPart
 from app.ui.theme import Theme
-from app.ui.transcript.cells import CODE_LINES, CodeCell, ProseCell, markdown_cells
+from app.ui.transcript.cells import CODE_LINES, CodeCell, ProseCell, SectionCell, markdown_cells
 from app.ui.transcript.code_view import CodeView
 from app.ui.transcript.finder import editor_of
 from app.ui.transcript.formulas import Formulas
 from app.ui.transcript.look import make_look
 from app.ui.transcript.messages import MessageItem
 from app.ui.transcript.prose_view import ProseView
+from app.ui.transcript.thinking_view import ThinkingView
 from app.ui.transcript.transcript import Transcript
 from tests.ui.test_blocks import CORPUS
 
@@ -171,6 +172,51 @@ def test_finding_marks_and_walks_through_every_hit(transcript: Transcript) -> No
     assert marked
     transcript.find_words("")
     assert transcript.find_place() == (0, 0)
+
+
+def test_finding_parses_only_where_it_goes(transcript: Transcript) -> None:
+    text = "".join(f"Paragraph {n} with a needle{n}.\n\n" for n in range(4_000))
+    transcript.set_messages([answer(text)])
+    before = sum(isinstance(cell, SectionCell) for cell in transcript.all_cells())
+    transcript.find_words("needle1234")
+    assert transcript.find_place() == (1, 1)
+    after = sum(isinstance(cell, SectionCell) for cell in transcript.all_cells())
+    assert before - 4 <= after
+    (view,) = [
+        editor
+        for _owner, view in transcript.views()
+        if (editor := editor_of(view)) is not None and editor.extraSelections()
+    ]
+    assert view.extraSelections()[0].cursor.selectedText() == "needle1234"
+
+
+def test_a_code_block_has_a_scroll_bar_only_with_room_for_it(transcript: Transcript) -> None:
+    transcript.set_messages([answer("```py\n" + "x" * 70 + "\ny\n```")])
+    for width in (800, 700, 640, 600, 560, 500, 420):
+        transcript.resize(width, 600)
+        turn()
+        (view,) = [v for _owner, v in transcript.views() if isinstance(v, CodeView)]
+        bar = view.text.horizontalScrollBar()
+        bar_height = bar.height() if bar.isVisible() else 0
+        lines = 2 * view.text.fontMetrics().lineSpacing()
+        assert view.text.height() >= lines + bar_height
+
+
+def test_long_reasoning_is_written_on_and_only_its_end_kept(
+    transcript: Transcript, qtbot: QtBot
+) -> None:
+    transcript.set_options(show_thinking=True, show_speed=True)
+    transcript.begin_answer(answer(""))
+    for n in range(40):
+        transcript.append_thinking(2, f"Step {n}. " + "word " * 200 + "\n")
+        transcript.flush()
+    (view,) = [v for _owner, v in transcript.views() if isinstance(v, ThinkingView)]
+    assert view.browser is not None
+    shown = view.browser.toPlainText()
+    assert shown.startswith("… ")
+    assert "Step 39." in shown
+    assert len(shown) < 26_000
+    assert view.browser.document().blockCount() > 10  # a block for each line: little is laid out
 
 
 def test_thinking_keeps_the_stored_duration(transcript: Transcript) -> None:

@@ -13,8 +13,8 @@ class Turn:
     The thread's own time, so that a busy machine does not leave the screen half drawn.
     """
 
-    def __init__(self, budget_s: float = BUDGET_S) -> None:
-        self._budget_s = budget_s
+    def __init__(self, budget_s: float | None = None) -> None:
+        self._budget_s = BUDGET_S if budget_s is None else budget_s
         self._until = 0.0
         self._has_begun = False
         self.was_cut = False
