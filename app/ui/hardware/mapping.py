@@ -84,7 +84,7 @@ def _with_headroom(picture: MemoryPicture, reserve_bytes: int) -> MemoryPicture:
 
 
 def _facts(hardware: Hardware) -> tuple[Fact, ...]:
-    isa = ", ".join(flag.upper().replace("_", " ") for flag in hardware.isa)
+    isa = ", ".join(_isa_words(flag) for flag in hardware.isa)
     tip = f"Instruction sets that models use: {isa}." if isa else ""
     facts = [
         Fact("Processor", hardware.cpu_name or "Not known", tip),
@@ -109,6 +109,10 @@ def _facts(hardware: Hardware) -> tuple[Fact, ...]:
     if hardware.system:
         facts.append(Fact("System", hardware.system))
     return tuple(facts)
+
+
+def _isa_words(flag: str) -> str:
+    return "SSE4.2" if flag == "sse4_2" else flag.upper().replace("_", " ")
 
 
 def _cores(hardware: Hardware) -> str:
