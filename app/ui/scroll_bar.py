@@ -56,7 +56,6 @@ class SlimScrollBar(QScrollBar):
         painter.drawRoundedRect(area, 3, 3)
         painter.end()
 
-
     def _stretched(self, handle: QRect, option: QStyleOptionSlider) -> QRect:
         """The handle on the whole length: Fusion leaves room for arrows that are not drawn."""
         groove = self.style().subControlRect(
