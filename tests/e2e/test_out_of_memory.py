@@ -57,11 +57,15 @@ async def settled(engine: LocalEngine) -> None:
 
 
 def limit(engine: LocalEngine, room_bytes: int) -> None:
-    """The engine may take `room_bytes` more than it has from now on."""
+    """The engine may take `room_bytes` more than it has from now on.
+
+    What counts is addresses, and each thread's heap reserves many that it never uses: so the limit
+    is taken anew for each attempt, and only the soft one, which anybody may raise again.
+    """
     assert engine.view.pid is not None
     process = psutil.Process(engine.view.pid)
     most = process.memory_info().vms + room_bytes
-    process.rlimit(psutil.RLIMIT_AS, (most, most))
+    process.rlimit(psutil.RLIMIT_AS, (most, psutil.RLIM_INFINITY))
 
 
 def test_a_context_that_does_not_fit_leads_to_one_that_does(
@@ -71,17 +75,14 @@ def test_a_context_that_does_not_fit_leads_to_one_that_does(
         async with running(tmp_path, hybrid_model_path, 262_144) as engine:
             model_id = engine.choices()[0].model_id
             limit(engine, ROOM)
-            pid = engine.view.pid
             await engine.load_model(model_id)
             await settled(engine)
             error = engine.view.error
             assert isinstance(error, OutOfMemory), error
             assert "not enough memory" in str(error)
             clicks = 0
-            while isinstance(engine.view.error, OutOfMemory) and clicks < 4:
-                if engine.view.pid != pid:  # some of llama.cpp's allocations only know to abort
-                    pid = engine.view.pid
-                    limit(engine, ROOM)
+            while isinstance(engine.view.error, OutOfMemory) and clicks < 6:
+                limit(engine, ROOM)  # of a new process, where llama.cpp could only abort
                 assert engine.smaller_words()
                 await engine.load_smaller()
                 await settled(engine)
